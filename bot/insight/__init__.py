@@ -1,0 +1,1 @@
+"""Training and, later, measuring what the engine understands; nothing here answers a contact."""

@@ -1,0 +1,161 @@
+"""Every exchange under tests/conversations/ goes through the whole engine, its effects read back from the database."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot import clock, tickets
+from bot.tables import Order, Ticket, User
+from tests.engine import Engine
+
+pytestmark = pytest.mark.xdist_group("engine")
+
+FOLDER = Path(__file__).parent / "conversations"
+ZONE = ZoneInfo("America/New_York")
+
+
+def conversations() -> list[Any]:
+    """Each conversation of each file, named for the report."""
+    found = []
+    for path in sorted(FOLDER.glob("*.yml")):
+        for conversation in yaml.safe_load(path.read_text()):
+            found.append(pytest.param(conversation, id=f"{path.stem}: {conversation['name']}"))
+    return found
+
+
+@pytest.mark.parametrize("conversation", conversations())
+def test_a_conversation_goes_as_written(conversation: dict[str, Any], engine: Engine) -> None:
+    """Texts, replies, decisions and effects are those the file names, and so is what the database holds afterwards."""
+    Exchange(engine, conversation).run()
+
+
+class Exchange:
+    """One conversation, played step by step."""
+
+    def __init__(self, engine: Engine, script: dict[str, Any]) -> None:
+        self._engine = engine
+        self._script = script
+        given = script.get("given", {})
+        self._contact, self._phone = engine.new_contact(given.get("name"), given.get("consent", True))
+        self._bookings: list[UUID] = []
+        for booking in given.get("bookings", []):
+            start = datetime.fromisoformat(booking["start"]).replace(tzinfo=ZONE)
+            self._bookings.append(engine.book(self._contact, booking["service"], booking["staff"], start))
+        for order in given.get("orders", []):
+            engine.run(lambda session, order=order: self._order(session, order))
+
+    async def _order(self, session: AsyncSession, order: dict[str, Any]) -> None:
+        session.add(
+            Order(
+                number=str(order["number"]),
+                contact_id=self._contact,
+                status=order["status"],
+                placed_at=clock.now(),
+                items=[{"name": order["item"], "quantity": 1}],
+                tracking_company=order.get("company"),
+                tracking_number=order.get("tracking"),
+            )
+        )
+
+    def run(self) -> None:
+        """Play every step, then look at the database."""
+        for number, step in enumerate(self._script["steps"], start=1):
+            self._step(f"step {number} ({next(iter(step.items()))})", step)
+        self._then(self._script.get("then", {}))
+
+    def _step(self, where: str, step: dict[str, Any]) -> None:
+        if "shop" in step:
+            said = self._engine.shop_text(self._phone, step["shop"])
+            assert_like(step.get("says", "…"), said, where)
+        elif "agent" in step:
+            self._agent(step["agent"], where)
+        elif step.get("close"):
+            self._engine.run(self._close)
+        else:
+            self._text(where, step)
+
+    def _text(self, where: str, step: dict[str, Any]) -> None:
+        fields = {"NumMedia": "1", "MediaUrl0": step["picture"], "MediaContentType0": "image/jpeg"} if "picture" in step else {}
+        turn = self._engine.text(self._phone, str(step["text"]), **fields)
+        for key in ("decision", "intent", "consent"):
+            if key in step:
+                assert (key, step[key]) == (key, turn[key]), f"{where}: {turn}"
+        says = step.get("says")
+        expected = [] if says is None else says if isinstance(says, list) else [says]
+        assert len(expected) == len(turn["replies"]), f"{where}: {turn}"
+        for want, got in zip(expected, turn["replies"], strict=True):
+            assert_like(want, got, where)
+        effects = [effect["kind"] for effect in turn["effects"]]
+        assert step.get("effects", []) == effects, f"{where}: {turn}"
+        if "entities" in step:
+            assert step["entities"] == [[item["entity"], item["value"]] for item in turn["entities"]], where
+
+    def _agent(self, words: str, where: str) -> None:
+        key = uuid4()
+
+        async def reply(session: AsyncSession) -> None:
+            ticket = await self._open_ticket(session)
+            agent = await session.scalar(select(User.id).limit(1))
+            assert agent is not None
+            await tickets.reply(session, ticket.id, agent, words, clock.now(), key)
+
+        self._engine.run(reply)
+        self._engine.eventually(
+            lambda: [r for r in self._received() if r == words], 20, f"{where}: the reply did not reach the phone"
+        )
+
+    async def _close(self, session: AsyncSession) -> None:
+        await tickets.close(session, (await self._open_ticket(session)).id, clock.now())
+
+    async def _open_ticket(self, session: AsyncSession) -> Ticket:
+        rows = self._engine.rows(
+            "SELECT t.id FROM tickets t JOIN conversations c ON c.id = t.conversation_id"
+            " WHERE c.contact_id = %s AND t.status = 'open'",
+            self._contact,
+        )
+        assert len(rows) == 1, f"open tickets: {rows}"
+        return await session.get_one(Ticket, rows[0]["id"])
+
+    def _received(self) -> list[str]:
+        rows = self._engine.rows(
+            "SELECT body FROM simulator_messages WHERE recipient = %s ORDER BY accepted_at", self._phone
+        )
+        return [row["body"] for row in rows]
+
+    def _then(self, then: dict[str, Any]) -> None:
+        if "bookings" in then:
+            rows = self._engine.rows(
+                "SELECT b.starts_at, b.status FROM bookings b WHERE contact_id = %s ORDER BY number", self._contact
+            )
+            found = [f"{row['starts_at'].astimezone(ZONE):%Y-%m-%d %H:%M} {row['status']}" for row in rows]
+            assert then["bookings"] == found
+        if "ratings" in then:
+            rows = self._engine.rows(
+                "SELECT score, comment, question_id IS NOT NULL AS asked FROM ratings WHERE contact_id = %s"
+                " ORDER BY created_at",
+                self._contact,
+            )
+            assert then["ratings"] == rows
+        if "tickets" in then:
+            rows = self._engine.rows(
+                "SELECT t.reason, t.status FROM tickets t JOIN conversations c ON c.id = t.conversation_id"
+                " WHERE c.contact_id = %s ORDER BY t.number",
+                self._contact,
+            )
+            assert then["tickets"] == [f"{row['reason']} {row['status']}" for row in rows]
+        if "texts_out" in then:
+            assert then["texts_out"] == len(self._received())
+
+
+def assert_like(wanted: str, got: str, where: str) -> None:
+    """The same text, where … stands for anything."""
+    pattern = ".*".join(re.escape(part) for part in wanted.strip().split("…"))
+    assert re.fullmatch(pattern, got, re.DOTALL), f"{where}\nwanted: {wanted}\n   got: {got}"
