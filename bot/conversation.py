@@ -15,7 +15,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock, consent, crash, inbox, live, outbox, tickets
+from bot import clock, consent, crash, effects, inbox, live, outbox, tickets
 from bot.db import Database, is_conflict
 from bot.errors import LeaseLost, RasaError, RasaUnavailable, Stale
 from bot.outreach import surveys
@@ -23,7 +23,7 @@ from bot.rasa_client import RasaClient
 from bot.shop import bookings, shopfile, when
 from bot.shop.bookings import BookingView
 from bot.shop.shopfile import ShopView
-from bot.tables import Contact, Conversation, Effect, Message, OpenQuestion, SenderNumber, Ticket, Turn
+from bot.tables import Contact, Conversation, Message, OpenQuestion, SenderNumber, Ticket, Turn
 from bot.values import (
     Answer,
     Ask,
@@ -56,7 +56,22 @@ _NUMBER = re.compile(r"^(?:option |number |no |nr |choice )?(\d{1,2})(?:st|nd|rd
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
 _ORDINAL = re.compile(r"^(?:the )?(first|second|third|fourth)(?: one| option)?$")
 _YES = frozenset(
-    ["yes", "y", "yep", "yeah", "yup", "ok", "okay", "k", "sure", "confirm", "confirmed", "c", "i confirm", "yes confirm"]
+    [
+        "yes",
+        "y",
+        "yep",
+        "yeah",
+        "yup",
+        "ok",
+        "okay",
+        "k",
+        "sure",
+        "confirm",
+        "confirmed",
+        "c",
+        "i confirm",
+        "yes confirm",
+    ]
 )
 
 _TOLD = {
@@ -98,9 +113,7 @@ class Facts:
     @property
     def dialogue_question(self) -> OpenQuestion | None:
         """The newest numbered choice still open."""
-        return next(
-            (q for q in self.questions if q.kind in _DIALOGUE and q.asked_at > self.now - CHOICE_WAITS), None
-        )
+        return next((q for q in self.questions if q.kind in _DIALOGUE and q.asked_at > self.now - CHOICE_WAITS), None)
 
 
 @dataclass(frozen=True)
@@ -173,7 +186,12 @@ async def give_back(db: Database, lease: Lease, *, retry_in_seconds: float, coun
                 " retry_at = now() + make_interval(secs => :seconds), attempts = attempts - :back"
                 " WHERE id = :id AND fence = :fence"
             ),
-            {"seconds": retry_in_seconds, "back": 0 if counts else 1, "id": lease.conversation_id, "fence": lease.fence},
+            {
+                "seconds": retry_in_seconds,
+                "back": 0 if counts else 1,
+                "id": lease.conversation_id,
+                "fence": lease.fence,
+            },
         )
 
 
@@ -204,7 +222,9 @@ class Conversations:
             if lease.attempts > ATTEMPTS:
                 outcome = _give_up(facts, "failed_action", "Reading this text failed again and again; a person has it.")
             elif reading == READINGS:
-                outcome = _give_up(facts, "failed_action", "The facts kept changing while this was read; a person has it.")
+                outcome = _give_up(
+                    facts, "failed_action", "The facts kept changing while this was read; a person has it."
+                )
             else:
                 outcome = await self._decide(facts, watch, gone=reading > 1)
             crash.point("worker.after_rasa")
@@ -284,7 +304,7 @@ class Conversations:
         if match.intent is not None:
             asked_text = str(match.question.payload.get("text") or body)
             again = await self._ask_rasa(
-                facts, watch, gone, intent=match.intent, decision="answer", words=asked_text, chosen=match.label
+                facts, watch, gone, intent=match.intent, decision="answer", words=asked_text, chosen=match.option
             )
             return replace(again, answers=match.question.id)
         return _answered(match, Reading(match.reads, 1.0), f"Read as the answer {match.label} to our question.")
@@ -303,9 +323,12 @@ class Conversations:
         body = words if words is not None else facts.message.body
         booking = facts.bookings[0] if facts.bookings else None
         hours = facts.shop.hours_at(booking.location_id if booking else None)
-        times = when.read(body, facts.now, facts.shop.zone, hours, booking.starts_at if booking else None)
-        watch.lap("time")
         question = facts.dialogue_question
+        offered = [start for start in _offered(question) if start is not None]
+        # "4pm" and "an hour later" mean what was offered last, else the booking.
+        anchor = offered[0] if offered else booking.starts_at if booking else None
+        times = when.read(body, facts.now, facts.shop.zone, hours, anchor)
+        watch.lap("time")
         context = {
             "now": facts.now.isoformat(),
             "zone": facts.shop.zone.key,
@@ -344,9 +367,7 @@ class Conversations:
         self, session: AsyncSession, lease: Lease, facts: Facts, outcome: Outcome, watch: clock.Stopwatch
     ) -> None:
         """Write one turn. Raises LeaseLost, Stale, or the database's own conflict; then nothing is written."""
-        contact = (
-            await session.scalars(select(Contact).where(Contact.id == facts.contact.id).with_for_update())
-        ).one()
+        contact = (await session.scalars(select(Contact).where(Contact.id == facts.contact.id).with_for_update())).one()
         conversation = await session.scalar(
             select(Conversation)
             .where(Conversation.id == lease.conversation_id, Conversation.fence == lease.fence)
@@ -359,20 +380,20 @@ class Conversations:
             raise Stale("a ticket was opened or closed while the text was read")
         now = clock.now()
         turn_id = facts.message.id
-        effects = [await _apply(session, contact.id, change, now) for change in outcome.changes]
+        changes = [await _apply(session, contact.id, change, now) for change in outcome.changes]
         says = list(outcome.says)
         purpose = "conversational"
         if ticket is not None:
-            effects.append(tickets.append(session, ticket))
+            changes.append(tickets.append(session, ticket))
         if outcome.hand_over is not None:
             ticket, opened = await tickets.open(
                 session, conversation, outcome.hand_over.reason, outcome.hand_over.note, _understood(outcome), now
             )
-            effects.append(opened)
+            changes.append(opened)
             says.append(self._told(outcome.hand_over.reason))
         if outcome.opt_out is not None:
             already = facts.standing == "out"
-            effects.append(await consent.opt_out(session, contact, "FREE WORDS", "reply", turn_id, now))
+            changes.append(await consent.opt_out(session, contact, "FREE WORDS", "reply", turn_id, now))
             form = consent.CONFIRMATION if outcome.opt_out.sure else consent.CONFIRMATION_UNSURE
             says = [] if already else [form.format(brand=facts.shop.brand)]
             purpose = "keyword"
@@ -407,20 +428,9 @@ class Conversations:
             )
         )
         await session.flush()
-        for position, changed in enumerate(effects):
-            session.add(
-                Effect(
-                    conversation_id=conversation.id,
-                    turn_id=turn_id,
-                    position=position,
-                    kind=changed.kind,
-                    ref=changed.ref,
-                    before=changed.before,
-                    after=changed.after,
-                    actor="contact",
-                    created_at=now,
-                )
-            )
+        await effects.record(
+            session, changes, conversation_id=conversation.id, actor="contact", now=now, turn_id=turn_id
+        )
         await session.execute(update(Message).where(Message.id == turn_id).values(turn_id=turn_id))
         if not outcome.keeps_dialogue:
             conversation.dialogue = outcome.dialogue
@@ -463,7 +473,7 @@ class Conversations:
                 .values(closed_at=now, closed_by=by)
             )
         if outcome.dismiss or outcome.hand_over is not None or outcome.releases is not None:
-            await bookings.release(session, facts.contact.id, outcome.releases)
+            await bookings.release(session, facts.contact.id, outcome.releases, now)
         if outcome.ask is not None:
             session.add(
                 OpenQuestion(
@@ -496,13 +506,14 @@ class Match:
     changes: Sequence[Change] = ()
     says: Sequence[str] = ()
     intent: str | None = None
+    option: str | None = None
     hand_over: HandOver | None = None
     releases: UUID | None = None
     known: bool = True
 
 
 def match_answer(body: str, facts: Facts) -> Match | None:
-    """The open question this text plainly answers, the newest choice of the dialogue first, then what the shop asked."""
+    """The open question this text plainly answers: the newest choice of the dialogue, then what the shop asked."""
     core = consent.strip_courtesy(consent.normalise(body)) or consent.normalise(body)
     question = facts.dialogue_question
     if question is not None:
@@ -521,7 +532,9 @@ def match_answer(body: str, facts: Facts) -> Match | None:
             if booking is not None:
                 return _match_booking(asked, booking, facts)
     if question is not None and _NUMBER.match(core):
-        return Match(question, "that is not on the list", "out_of_scope", says=[_ask_of(question).reminder], known=False)
+        return Match(
+            question, "that is not on the list", "out_of_scope", says=[_ask_of(question).reminder], known=False
+        )
     return None
 
 
@@ -545,6 +558,7 @@ def _match_option(question: OpenQuestion, ask: Ask, position: int) -> Match:
         changes=option.changes,
         says=[option.say] if option.say else [],
         intent=option.intent,
+        option=option.label,
         releases=ask.booking_id if not option.changes and option.intent is None else None,
     )
 
@@ -608,10 +622,17 @@ def _open_context(question: OpenQuestion | None) -> dict[str, Any] | None:
     return {
         "kind": question.kind,
         "booking_id": str(question.booking_id) if question.booking_id else None,
-        "options": len(ask.options),
+        "offered": [start.isoformat() if start else None for start in _offered(question)],
         "affirmative": [index for index, option in enumerate(ask.options, 1) if option.changes],
         "reminder": ask.reminder,
     }
+
+
+def _offered(question: OpenQuestion | None) -> list[datetime | None]:
+    """Where each option of the open question would move a booking to."""
+    options = _ask_of(question).options if question is not None else []
+    moves = [next((change for change in option.changes if isinstance(change, Reschedule)), None) for option in options]
+    return [move.to.start if move is not None else None for move in moves]
 
 
 # -- outcomes ------------------------------------------------------------------------------------------------------

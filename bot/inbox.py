@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock, consent, live, outbox
+from bot import clock, consent, effects, live, outbox
 from bot.carriers.base import InboundText
 from bot.consent import Keyword
 from bot.db import Database
@@ -21,7 +21,6 @@ from bot.tables import (
     Booking,
     Contact,
     Conversation,
-    Effect,
     Message,
     SenderNumber,
     Shop,
@@ -127,18 +126,18 @@ async def _apply(
 ) -> None:
     """Carry out STOP, START or HELP: ledger, effects, at most one reply, and the turn that says so."""
     shop = await session.get_one(Shop, 1)
-    effects: list[Changed] = []
+    changes: list[Changed] = []
     reply: str | None = None
     if keyword.action == "opt_out":
         already = await consent.state(session, contact.phone_hash) == "out"
-        effects.append(await consent.opt_out(session, contact, keyword.word, "keyword", message_id, now))
+        changes.append(await consent.opt_out(session, contact, keyword.word, "keyword", message_id, now))
         if keyword.by_carrier:
             conversation.carrier_blocked = True
         if not already:
             reply = consent.CONFIRMATION.format(brand=shop.brand)
     elif keyword.action == "opt_in":
         reply = consent.WELCOME_BACK.format(brand=shop.brand)
-        effects.append(await consent.opt_in_again(session, contact, keyword.word, message_id, reply, now))
+        changes.append(await consent.opt_in_again(session, contact, keyword.word, message_id, reply, now))
     else:
         reply = help_text(shop)
     words = {
@@ -161,20 +160,9 @@ async def _apply(
     )
     await session.flush()
     (await session.get_one(Message, message_id)).turn_id = message_id
-    for position, changed in enumerate(effects):
-        session.add(
-            Effect(
-                conversation_id=conversation.id,
-                turn_id=message_id,
-                position=position,
-                kind=changed.kind,
-                ref=changed.ref,
-                before=changed.before,
-                after=changed.after,
-                actor="contact",
-                created_at=now,
-            )
-        )
+    await effects.record(
+        session, changes, conversation_id=conversation.id, actor="contact", now=now, turn_id=message_id
+    )
     if reply is not None and not keyword.answered:
         await outbox.queue(
             session,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -72,7 +72,9 @@ class Settings(BaseSettings):
     rasa_patience_seconds: float = Field(
         90.0, ge=0, description="How long a text waits for a Rasa that is down before a person gets it."
     )
-    clock_offset_seconds: float = Field(0.0, description="Run the business clock ahead by this (tests, demonstrations).")
+    clock_offset_seconds: float = Field(
+        0.0, description="Run the business clock ahead by this (tests, demonstrations)."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level logged.")
 
     @field_validator("rasa_url", "carrier_words", mode="before")
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where values come from, first wins."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @property
@@ -119,10 +122,10 @@ class Settings(BaseSettings):
 TWILIO_STOP_WORDS = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT")
 
 
-class Secrets(BaseSettings):
+class Secrets(BaseModel):
     """Random secrets of one engine, made at first start, kept readable by its owner only."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     twilio_auth_token: str
     internal_token: str

@@ -306,7 +306,7 @@ class Up:
         await show(postgres, str)
         await show(valkey, str)
         await show(self._step("migrations", self._migrate()))
-        login = await self._fill()
+        login = await self._fill(secrets)
         await show(self._step("worker, sender, web", self._engine()))
         await show(model, lambda found: found.name.partition(".")[0] if found is not None else "yours")
         await show(rasa, str)
@@ -362,13 +362,13 @@ class Up:
         owner = self._settings.database_owner_url or self._settings.database_url
         await asyncio.to_thread(services.migrate, owner, role_of(self._settings.database_url))
 
-    async def _fill(self) -> dict[str, str] | None:
+    async def _fill(self, secrets: Secrets) -> dict[str, str] | None:
         db = Database(self._settings.database_url, "parley-up", pool_size=1)
         try:
             async with db.begin() as session:
                 await self._terminal.show(self._step("shop", _sync_shop(session, self._settings)))
                 if self._settings.demo and not await session.scalar(select(Contact.id).limit(1)):
-                    await self._terminal.show(self._step("demo shop", demo.fill(session)))
+                    await self._terminal.show(self._step("demo shop", demo.fill(session, secrets.consent_key)))
                 return await _first_login(session, self._settings.data_dir)
         finally:
             await db.close()

@@ -1,0 +1,1 @@
+"""What the shop starts by itself; it returns values and texts nobody."""

@@ -1,0 +1,32 @@
+"""Opting out in words no rule knows, and asking to be let in again; the ledger is the engine's."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from actions.base import ShopAction, Turn
+from bot import values
+from bot.values import Say, Value
+
+#: Below this the one confirmation also says what to do if only a booking was meant.
+SURE = 0.8
+
+
+class OptOut(ShopAction):
+    """Reads a text as an opt-out; unsure is an opt-out too."""
+
+    called = "action_opt_out"
+
+    async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
+        """The opt-out and how sure it is."""
+        return [values.OptOut(sure=turn.confidence >= SURE)]
+
+
+class OptIn(ShopAction):
+    """Says which word ends an opt-out; words of one's own do not (47 CFR 64.1200(a)(9) wants an express act)."""
+
+    called = "action_opt_in"
+
+    async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
+        """The word to text."""
+        return [Say(text="To get our texts, text START to this number.")]

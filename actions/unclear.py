@@ -1,0 +1,61 @@
+"""The ladder: asked back once with a numbered choice, then a person."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from actions.base import ShopAction, Turn
+from actions.smalltalk import OFFER
+from bot import values
+from bot.values import Ask, HandOver, Option, Say, Value
+
+#: What can be meant, in words a choice can show.
+CHOICES = {
+    "reschedule_booking": "Move my booking",
+    "cancel_booking": "Cancel my booking",
+    "confirm_booking": "Confirm my booking",
+    "order_status": "Where is my order",
+    "ask_hours": "Opening hours",
+    "give_rating": "Give a rating",
+}
+PERSON = Option(label="Talk to a person", words=["person"], intent="ask_human")
+#: Readings less likely than this are not worth a line; then the usual ones are shown.
+WORTH, SHOWN = 0.05, 2
+USUAL = ("reschedule_booking", "order_status")
+
+
+class Unclear(ShopAction):
+    """Asks back with the best readings; the second time in a row a person takes over."""
+
+    called = "action_unclear"
+
+    async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
+        """A numbered choice, or the hand-over."""
+        if turn.unclear > 0:
+            return [HandOver(reason="unclear", note="Two texts in a row were not understood.")]
+        likely = [name for name, confidence in turn.ranking if name in CHOICES and confidence >= WORTH]
+        names = list(dict.fromkeys([*likely, *USUAL]))[:SHOWN]
+        options = [Option(label=CHOICES[name], intent=name) for name in names] + [PERSON]
+        lines = "\n".join(f"{number} {option.label}" for number, option in enumerate(options, 1))
+        return [
+            values.Unclear(),
+            Say(
+                text=f"I am not sure I got that. Did you mean:\n{lines}\nReply with a number, or say it in other words."
+            ),
+            Ask(kind="clarify", options=options, reminder="Reply with a number from 1 to 3, or say it in other words."),
+        ]
+
+
+class OutOfScope(ShopAction):
+    """Says once what can be done by text; the second time in a row a person takes over."""
+
+    called = "action_out_of_scope"
+
+    async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
+        """What the shop does by text, or the hand-over."""
+        if turn.out_of_scope > 0:
+            return [HandOver(reason="out_of_scope", note="Two texts in a row asked for what the bot does not do.")]
+        return [
+            values.Unclear(kind="out_of_scope"),
+            Say(text=f'I can\'t help with that by text. {OFFER} Text "person" to talk to someone.'),
+        ]

@@ -1,0 +1,27 @@
+"""Texts about bookings that the shop starts, in the article's words; it sends none."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.shop.bookings import BookingView, clock_words
+from bot.shop.links import booking_link
+from bot.values import ShopText
+
+
+def booking_confirmation(booking: BookingView, zone: ZoneInfo, base_url: str, link_key: str, now: datetime) -> ShopText:
+    """The confirmation of a booking; invites CHANGE and CANCEL, and waits for the contact to confirm."""
+    local = booking.starts_at.astimezone(zone)
+    year = f" {local.year}" if local.year != now.astimezone(zone).year else ""
+    day = f"{local:%a %b} {local.day}{year}"
+    return ShopText(
+        name="booking_confirmation",
+        text=(
+            f"Confirmed: Your booking at {booking.location} on {day} at {clock_words(local)}. "
+            "Reply CHANGE to reschedule or CANCEL to cancel. "
+            f"Visit {booking_link(booking.id, base_url, link_key)} for more options. Reply STOP to opt-out."
+        ),
+        asks=["CHANGE", "CANCEL"],
+        booking_id=booking.id,
+        question_kind="booking",
+        question={"booking_id": str(booking.id)},
+    )
