@@ -48,6 +48,12 @@ def was_running(settings: Settings) -> bool:
     return _note(settings).exists()
 
 
+def rasa_urls(settings: Settings) -> list[str]:
+    """Where the Rasas are that `up` started for this data folder; none where no engine runs."""
+    found: list[str] = _read_note(settings).get("rasa_urls", [])
+    return found
+
+
 def write_private(path: Path, content: dict[str, Any]) -> None:
     """Replace a JSON file in one step, readable by its owner only."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -58,6 +64,12 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
 
 def _note(settings: Settings) -> Path:
     return settings.data_dir / "engine.json"
+
+
+def _read_note(settings: Settings) -> dict[str, Any]:
+    note = _note(settings)
+    found: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {}
+    return found
 
 
 # -- the engine ----------------------------------------------------------------------------------------------------
@@ -123,6 +135,10 @@ class Client:
         response = self._ask("GET", "/readyz")
         return [] if response.status_code == httpx.codes.OK else list(response.json()["missing"])
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **more)
@@ -141,7 +157,7 @@ def connect(settings: Settings, port: int | None) -> Client:
     """
     if not (settings.data_dir / "secrets.json").exists() and not settings.internal_token:
         raise BotError(f"{settings.data_dir} belongs to no engine; start one with ./parley up, or name its --data-dir")
-    note: dict[str, Any] = json.loads(_note(settings).read_text()) if _note(settings).exists() else {}
+    note = _read_note(settings)
     if port is not None and note.get("port") != port:
         note = {}  # another engine's, or one that was killed and started elsewhere
     return Client(settings, load_secrets(settings), note)

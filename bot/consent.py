@@ -15,6 +15,7 @@ from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.tables import (
@@ -35,8 +36,21 @@ State = Literal["in", "out", "none"]
 #: Opt out whenever they are the whole text (any case, spacing, punctuation): the words carriers and the rule name,
 #: Spanish ALTO, and the misspellings that can mean nothing else.
 STOP_WORDS = frozenset(
-    ["stop", "stopall", "unsubscribe", "revoke", "optout", "alto", "stpo", "sotp", "stopp", "stp", "unsubcribe"]
-    + ["unsuscribe", "unsubscibe", "unsub", "optmeout", "unsubscribeme"]
+    [
+        *("stop", "stopall", "unsubscribe", "revoke", "optout", "alto"),
+        *(
+            "stpo",
+            "sotp",
+            "stopp",
+            "stp",
+            "unsubcribe",
+            "unsuscribe",
+            "unsubscibe",
+            "unsub",
+            "optmeout",
+            "unsubscribeme",
+        ),
+    ]
 )
 #: Opt out as well, except CANCEL while a booking text that asked for it is the last thing the business started.
 AMBIGUOUS_WORDS = frozenset(["cancel", "end", "quit"])
@@ -62,7 +76,8 @@ _PLAIN_OPT_OUTS = tuple(
         rf"no more {_MESSAGES}",
         r"(?:take|get) me off(?: of)?(?: (?:this|your|ur|the|that|all your)(?: \w+)? lists?)?",
         r"(?:remove|delete) (?:me|my number|this number)(?: from (?:this|your|ur|the|all)(?: \w+)? lists?)?",
-        r"(?:sorry )?(?:(?:you|u)(?: have| ve| got| have got)?|this is|its|it s)?\s*(?:the |a )?wrong (?:number|person)",
+        r"(?:sorry )?(?:(?:you|u)(?: have| ve| got| have got)?|this is|its|it s)?\s*(?:the |a )?"
+        r"wrong (?:number|person)",
         r"(?:i want to |i would like to |id like to |i wanna )?(?:opt out|unsubscribe)"
         r"(?: me)?(?: from (?:this|these|your|all)(?: \w+)?)?",
         r"opt me out(?: of (?:this|these|your|all)(?: \w+)?)?",
@@ -128,7 +143,7 @@ def read_keyword(
     """The keyword a text is, or None where it must be read.
 
     `booking_asked_cancel`: the last business-started text was about a booking still to come and asked for CANCEL.
-    `carrier_words`: whole-body words (upper case) the number's carrier acts on by itself, which wins over what we meant.
+    `carrier_words`: whole-body words (upper case) the number's carrier acts on by itself; they win over what we meant.
     `opt_out_type`: the carrier's own word for what it did (Twilio's OptOutType).
     """
     if opt_out_type in ("STOP", "START", "HELP"):
@@ -168,7 +183,7 @@ async def latest(session: AsyncSession, hashed: str) -> dict[str, ConsentEvent]:
     rows = await session.scalars(
         select(ConsentEvent)
         .where(ConsentEvent.phone_hash == hashed)
-        .distinct(ConsentEvent.purpose)
+        .ext(distinct_on(ConsentEvent.purpose))
         .order_by(ConsentEvent.purpose, ConsentEvent.id.desc())
     )
     return {row.purpose: row for row in rows}
@@ -198,7 +213,8 @@ async def opt_out(
     conversations = select(Conversation.id).where(Conversation.contact_id == contact.id)
     await session.execute(
         update(Message)
-        .where(Message.conversation_id.in_(conversations), Message.status == "queued")
+        # Not the one confirmation of an opt-out a moment ago: a second STOP must not swallow it.
+        .where(Message.conversation_id.in_(conversations), Message.status == "queued", Message.purpose != "keyword")
         .values(status="cancelled", reason="the contact opted out")
     )
     await session.execute(
@@ -219,7 +235,16 @@ async def opt_in_again(
     if await _marketing_stood(session, contact.phone_hash):
         purposes.append("marketing")
     await _write(
-        session, contact, purposes, "opted_in", "keyword", f"{word}: {wording}", "1", "contact", now, message_id=message_id
+        session,
+        contact,
+        purposes,
+        "opted_in",
+        "keyword",
+        f"{word}: {wording}",
+        "1",
+        "contact",
+        now,
+        message_id=message_id,
     )
     await session.execute(
         update(Conversation).where(Conversation.contact_id == contact.id).values(carrier_blocked=False)

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 CONCURRENCY = 8
 #: A start that has to wait (an unread text of the contact) is asked again after this long.
 WAIT = timedelta(seconds=2)
+#: A text that met an unexpected failure on our side is tried again after this long.
+FAILURE_WAIT = timedelta(seconds=10)
 #: Tries of a text the carrier could not take, with 2, 4, 8 … seconds between, at most five minutes.
 MAX_ATTEMPTS = 8
 #: An unknown outcome is looked up again this often.
@@ -184,9 +186,20 @@ class Sender:
                 return
             crash.point("sender.after_call")
             await self._accepted(claimed, accepted)
-        except DBAPIError:
-            # The lease runs out and the carrier's log settles it.
+        except Exception:
+            # Whatever it is: a text marked as sending is settled by the carrier's log once its lease has run out, and
+            # one still queued is tried again, but not at once.
             log.exception("send not recorded", extra={"message_id": str(candidate.id)})
+            await self._postpone(candidate.id)
+
+    async def _postpone(self, message_id: UUID) -> None:
+        with contextlib.suppress(DBAPIError):  # then the database is what failed, and the poll comes round again
+            async with self._db.begin() as session:
+                await session.execute(
+                    update(Message)
+                    .where(Message.id == message_id, Message.status == "queued")
+                    .values(send_after=clock.now() + FAILURE_WAIT)
+                )
 
     async def _claim(self, message_id: UUID) -> Claimed | None:
         """Ask consent once more and mark the message as sending, in one transaction; None where it may not go now."""

@@ -156,7 +156,8 @@ class Child:
     async def _keep(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            assert self._process is not None and self.program is not None
+            assert self._process is not None
+            assert self.program is not None
             began = time.monotonic()
             code = await self._process.wait()
             self._held.drop(self._process.pid)
@@ -498,7 +499,7 @@ def _is_service(child: Child) -> bool:
 
 
 class _Once:
-    """Makes the program of an engine process; a crash point asked for by the environment strikes its first start only."""
+    """Makes the program of an engine process; a crash point the environment asks for strikes its first start only."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         command = _command("run", name.partition("-")[0])
@@ -548,9 +549,8 @@ async def _wait_for_port(settings: Settings) -> None:
                 return
             except OSError as exc:
                 if time.monotonic() > until:
-                    raise SettingsError(
-                        f"port {settings.port} of {settings.host} cannot be used ({exc.strerror}); choose another --port"
-                    ) from exc
+                    taken = f"port {settings.port} of {settings.host} cannot be used ({exc.strerror})"
+                    raise SettingsError(f"{taken}; choose another --port") from exc
         await asyncio.sleep(0.1)
 
 
@@ -570,7 +570,7 @@ async def _first_login(session: AsyncSession, data_dir: Path) -> dict[str, str] 
     if not path.exists():
         return None
     kept: dict[str, str] = json.loads(path.read_text())
-    if await accounts.password_fits(session, kept["email"], kept["password"]):
+    if await accounts.check(session, kept["email"], kept["password"]) is not None:
         return kept
     path.unlink()
     return None

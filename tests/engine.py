@@ -103,10 +103,10 @@ class Engine:
             environment |= added
         else:
             command = [sys.executable, "-m", "bot.cli", "run", name]
-        log = (self.folder / f"{name}.log").open("ab")
-        self._children[name] = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._children[name] = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     def kill(self, name: str) -> None:
         """kill -9, as a power cut would."""

@@ -84,7 +84,9 @@ def test_the_carriers_own_word_wins() -> None:
     assert (keyword.action, keyword.answered) == ("opt_out", True)
 
 
-@pytest.mark.parametrize(("body", "action"), [("START", "opt_in"), ("unstop", "opt_in"), ("Help!", "help"), ("INFO", "help")])
+@pytest.mark.parametrize(
+    ("body", "action"), [("START", "opt_in"), ("unstop", "opt_in"), ("Help!", "help"), ("INFO", "help")]
+)
 def test_start_and_help_are_read(body: str, action: str) -> None:
     """START, UNSTOP, HELP and INFO are keywords."""
     keyword = read_keyword(body)
@@ -135,7 +137,9 @@ async def test_a_ledger_line_names_nobody_by_itself(db: Database) -> None:
     async with db.begin() as session:
         await consent.opt_out(session, ann, "STOP", "keyword", uuid4(), clock.now())
         line = (await session.scalars(select(ConsentEvent).limit(1))).one()
-        held = await session.scalar(text("SELECT count(*) FROM consent_events e WHERE e::text LIKE :p"), {"p": f"%{ann.phone}%"})
+        held = await session.scalar(
+            text("SELECT count(*) FROM consent_events e WHERE e::text LIKE :p"), {"p": f"%{ann.phone}%"}
+        )
 
     assert ann.phone_hash == line.phone_hash
     assert held == 0

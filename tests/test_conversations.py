@@ -83,7 +83,11 @@ class Exchange:
             self._text(where, step)
 
     def _text(self, where: str, step: dict[str, Any]) -> None:
-        fields = {"NumMedia": "1", "MediaUrl0": step["picture"], "MediaContentType0": "image/jpeg"} if "picture" in step else {}
+        fields = (
+            {"NumMedia": "1", "MediaUrl0": step["picture"], "MediaContentType0": "image/jpeg"}
+            if "picture" in step
+            else {}
+        )
         turn = self._engine.text(self._phone, str(step["text"]), **fields)
         for key in ("decision", "intent", "consent"):
             if key in step:

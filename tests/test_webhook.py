@@ -158,11 +158,15 @@ def test_a_receipt_moves_a_message_forward_only_and_once(engine: Engine) -> None
     turn = engine.text(phone, "what are your hours")
 
     def status() -> str | None:
-        (row,) = engine.rows("SELECT status FROM messages WHERE turn_id = %s AND direction = 'outbound'", turn["message_id"])
+        (row,) = engine.rows(
+            "SELECT status FROM messages WHERE turn_id = %s AND direction = 'outbound'", turn["message_id"]
+        )
         return str(row["status"])
 
     engine.eventually(lambda: status() == "delivered" or None, 10, "no receipt came")
-    (out,) = engine.rows("SELECT id, carrier_id FROM messages WHERE turn_id = %s AND direction = 'outbound'", turn["message_id"])
+    (out,) = engine.rows(
+        "SELECT id, carrier_id FROM messages WHERE turn_id = %s AND direction = 'outbound'", turn["message_id"]
+    )
     for state in ("sent", "queued", "delivered"):
         form = {"MessageSid": out["carrier_id"], "MessageStatus": state, "From": "+13125550142", "To": phone}
         assert engine.webhook(f"/webhooks/twilio/status?m={out['id']}", form).status_code == 204

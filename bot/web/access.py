@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import HTTPException, Request
 from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext
 from starlette.routing import BaseRoute
 
 from bot import accounts
@@ -75,8 +76,11 @@ anyone: Final = session()
 agent: Final = session("agent", "admin")
 
 
-def declared(route: BaseRoute) -> set[str]:
-    """The accesses a route declares, by name; a route is right with exactly one."""
+def declared(route: BaseRoute | RouteContext) -> set[str]:
+    """The accesses a route declares, its router's included, by name; a route is right with exactly one.
+
+    fastapi.routing.iter_route_contexts gives every route of an application with what its router adds.
+    """
     dependant: Dependant | None = getattr(route, "dependant", None)
     return _declared(dependant) if dependant is not None else set()
 

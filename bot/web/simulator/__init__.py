@@ -1,0 +1,1 @@
+"""The simulator: a phone in the browser and what the engine made of its texts."""

@@ -1,0 +1,614 @@
+"""The wanted times in a text, as people text them: Duckling reads the grammar, tables here read the texting.
+
+It answers nothing, looks nothing up and never raises on a text; what it is not sure is a wanted time it leaves unread.
+
+A text goes through stages: slang and words that name no time (tables), Duckling, which mention is wanted and which is
+refused or only names the booking to be moved, then, where the shop is known, the day and am or pm of each.
+"Next tuesday" is Duckling's: the Tuesday of next week. Left unread on purpose: bare numbers, "forward" (earlier to some,
+later to others), "weekdays", seasons, time zones other than the shop's, and any language but English.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import duckling
+
+from bot import text as texts
+from bot.shop.hours import Hours, Opening, wall_time
+
+#: A text that names more times than this wants none of them in particular.
+MAX_READINGS = 7
+#: Taken for the day where opening hours are unknown or no day is open: 8 AM to 8 PM.
+DAYTIME = Opening(8 * 60, 20 * 60)
+
+_WEEKDAY = r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?s?"
+_MONTH = r"(?:(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)[a-z]*|may)"
+_DAY = rf"(?:{_WEEKDAY}|today|tomorrow|tonight)"
+_PART = r"(?:morning|afternoon|evening)"
+_HOUR = r"(?<![\d:./$#-])(?:1[0-2]|[1-9])"
+_CLOCK = r"(?<![\d:./$#-])\d{1,2}(?::[0-5]\d)?(?: ?[ap]m)?"
+_TIME = rf"(?:{_DAY}(?:,? (?:at )?{_CLOCK})?|{_CLOCK}(?: (?:on )?{_DAY})?)"
+_APPT = r"(?:appointments?|appts?|apts?|apointments?|bookings?|reservations?|visits?|fittings?|haircuts?|slots?)"
+_MOVE = r"(?:chang|mov|switch|swap|resched|shift|bump|push|trad|postpon|delay)[a-z]*"
+#: What may follow a bare hour that is meant as a clock time; before any other word it counts something.
+_END = (
+    r"(?=\s*(?:$|[,?!;]|\.(?!\d)|~|(?:instead|please|pls|plz|ok|okay|or|then|if|on|that|would|works?|is|thx|thanks|for"
+    rf"|and|not|better|next|{_DAY})\b))"
+)
+#: "The day after", where no other event follows that it could be the day after of.
+_ALONE = rf"(?: that| it)?(?! (?:the|my|our|an?|i|we|new|{_DAY}|thanksgiving|christmas|xmas|easter|\d\w*)\b)"
+
+#: Texting, and the words Duckling knows for it; in order, always.
+_SLANG = [
+    (r"\b(?:2|two|to)(?:morr?ow?|moro+|mor+a|mo|moz)\b|\btmr+w?\b|\btmw\b|\btomm?orr?ow?\b|\btomoz\b", "tomorrow"),
+    (r"\b2day\b", "today"),
+    (r"\b2ni(?:te|ght)\b|\btonite\b", "tonight"),
+    (r"\bnxt\b", "next"),
+    (r"\bwk(s?)\b", r"week\1"),
+    (r"\bwk?e?nds?\b|\bweek ends?\b", "weekend"),
+    (r"\bweds?\b|\bwed?n?e?sd?ay\b", "wednesday"),
+    (r"\bthursd?ay\b|\bthurday\b", "thursday"),
+    (r"\bsaterday\b", "saturday"),
+    (r"\b(?:arvo|afternon|aftrnoon)(s?)\b", r"afternoon\1"),
+    (r"\b(?:mornin|mrng)(s?)\b", r"morning\1"),
+    (r"\b(?:afta|aft|aftr)\b", "after"),
+    (r"\bb4\b", "before"),
+    (r"\b(?:btwn|btw|b/w|betw)(?= \d)", "between"),
+    (r"(?<=\d) ?(?:n|&) ?(?=\d)", " and "),
+    (rf"\b2 (?=next\b|the\b|{_DAY}\b)", "to "),
+    (r"\bor (?=\d{1,2}(?:st|nd|rd|th)\b)", "or the "),
+    (r"\b(?:noon|midday)[ -]?ish\b|\blunch ?time\b|\b(?:at|around|over) lunch\b", "noon"),
+    (r"(?<=\d)-(?=ish\b)", ""),
+    (r"(?<=\d)\.(?=[0-5]\d ?[ap]m?\b)", ":"),
+    (r"(?<=\d)( ?p|a)(?:\.m\b\.?|\b(?![.']))", r"\1m"),
+    (r"(?<=[\dm]) (?:e[sd]?t|c[sd]t|m[sd]t|p[sd]?t)\b", ""),
+    (r"\b(stop|com|dropp?|swing|pass|go)(e|ing)? by\b", r"\1\2 in"),
+    (r"\b(come|get|be) in (?=[^,.?!]{1,20} (?:later|earlier|sooner)\b)", r"\1 "),
+    (rf"\b(?:mid|early|late|later|beginning of|middle of|end of)[ -](?=(?:in the )?{_PART}|(?:next|this) week)", ""),
+    (r"\b(?:not (?:before|until|till?)|no (?:earlier|sooner) than|(?<!no )later than)\b", "after"),
+    (r"\b(?:not after|no later than|(?:earlier|sooner) than)\b", "before"),
+    (r"(\b(?:not|ca'?n'?t|won'?t)\b[^,.;?!]{0,30}),", r"\1;"),
+    (rf"(\b{_MOVE}\b[^.?!]*)\bfrom ({_TIME}|the \d+\w\w) to (?=\S)", r"\1my \2 appt; to "),
+    (rf"\b(my|{_MOVE}) ({_TIME}) (?:to|for) (?=\S)", r"\1 my \2 appt; to "),
+    (rf"(\b{_MOVE}\b[^.?!]*)\b(?:until|till?) ", r"\1to "),
+]
+
+#: Read like this only where there is a shop: it has a closing hour, and its contacts text bare hours about bookings.
+_IN_SHOP = [
+    (r"\bafter work\b", "after 5pm"),
+    (r"\bafter (?:my )?lunch\b", "after 1pm"),
+    (r"\bafter school\b", "after 3pm"),
+    (r"\bfirst thing(?: in the morning)?\b", "morning"),
+    (r"\b(?:by |at )?(?:eod|cob|end of (?:the )?day)\b", "in the afternoon"),
+    (rf"\bby (?={_CLOCK}|noon)", "before "),
+    (rf"(\b{_MONTH} \d{{1,2}})(?:st|nd|rd|th)? (?=after|before)", r"\1; "),
+    (r"\bany ?time (?=after|before|between|from)", ""),
+    (r"\bany ?day (?=after|before|between|from)", "any "),
+    (rf"\bbetween ({_CLOCK}) and ({_CLOCK}) (?:on )?((?:next |this )?{_DAY})\b", r"\3 between \1 and \2"),
+    (
+        r"\b(?:(?:the )?(?:soonest|earliest)|(?:next|first) available|as (?:early|soon) as (?:possible|you can|u can))\b",
+        "asap",
+    ),
+    (rf"\bfrom ({_CLOCK}) on(?:wards?)?\b|({_CLOCK}) (?:onwards?|(?:or|and) (?:later|after))\b", r"after \1\2"),
+    (rf"({_CLOCK}) (?:or|and) (?:earlier|before)\b", r"before \1"),
+    (rf"({_HOUR}) ?(?:-|(?<!\b5 )(?<!\b10 )to|till?|thru) ?((?:1[0-2]|[1-9])){_END}", r"between \1 and \2"),
+    (
+        r"\b(how (?:a?bout)|what about|do|make (?:it|that)|(?:let'?s|we) say|try|meant?|prefer|actually|maybe|(?<!d )like|to)"
+        rf" ({_HOUR}){_END}",
+        r"\1 at \2",
+    ),
+    (
+        rf"(^|[,.!?] |\b(?:yes|yeah|yep|ok|okay|no|then) )({_HOUR})"
+        r"(?= (?:works?|ok|okay|free|available|(?:is|would be|sounds) \w+)\b)",
+        r"\1at \2",
+    ),
+    (rf"\bis ({_HOUR}) (?=(?:fine|good|better|ok|okay|free|available|possible|open|still)\b)", r"at \1 "),
+    (rf"\bnot ({_HOUR})[,;]? (?:but )?({_HOUR}){_END}", r"not at \1; at \2"),
+    (rf"\bnot ({_HOUR}){_END}", r"not at \1"),
+    (rf"(?<!at )({_HOUR}),? (?=not at )", r"at \1 "),
+    (rf"\b({_DAY}),? ({_HOUR}){_END}", r"\1 at \2"),
+    (rf"\b((?:at|around|about|after|before) {_CLOCK}) or ({_HOUR}){_END}", r"\1 or at \2"),
+]
+
+#: Words that name no wanted time; they are blanked out, so that nothing joins across them.
+_NO_TIME = [
+    # references, prices, phone numbers, ratings, quantities
+    r"#\s?\w+|\b(?:order|size|sz|option|ticket|suite|room|code|zip|invoice|item|style|tracking)s?"
+    r"(?: (?:number|no|nr)\.?)?[ :]*\d[\w./-]*",
+    r"[$£€] ?\d[\d.,]*|\b\d[\d.,]* ?(?:[$£€%]|(?:usd|dollars?|bucks?|cents|percent)\b)",
+    r"(?<![\d/])(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}(?![\d/])|(?<![\d/-])\d{3}[.-]\d{4}(?![\d-])|\d{5,}",
+    r"(?<![\d/])(?<!on )(?<!to )(?<!by )(?<!for )(?<!before )(?<!after )(?:[0-5] ?/ ?5|(?:10|\d) ?/ ?10|24/7)(?![\d/])"
+    r"(?! (?:at|@|\d))",
+    r"\b(?:\d+|one|two|three|four|five)(?: out)? of (?:an? )?(?:\d+|five|ten)\b",
+    r"\b\d+(?:\.\d+)?[ -]?(?:stars?|people|guests|kids|items?|pairs?|shirts?|pants|dress(?:es)?|suits?|times|pieces?"
+    r"|pcs|orders?|lbs?|kg|inch(?:es)?|cm|feet|ft|years? old|yo|x|miles?)\b",
+    # greetings, thanks, turns of phrase
+    r"\b(?:happy|merry) \w+(?: eve| years?)*\b|\b(?:good|gd|nice|enjoy (?:the|your|ur|ya)|(?:have|had) an?(?: \w+)?)"
+    r" (?:morning|afternoon|evening|night|day|weekend|week|thanksgiving|christmas|holidays?|rest of \w+ \w+)\b",
+    r"\b(?:thanks?|thank you|thx|ty|tysm|sorry)(?: \w+){0,2} (?:for|about) "
+    rf"(?:today|tonight|yesterday|this \w+|last \w+|the other \w+|{_WEEKDAY})\b",
+    r"\bwhy not\b|\bca'?n'?t (?:we|you|u|i|wait)\b|\bcouldn'?t (?:we|you|u|i)\b",
+    r"\bnot (?:sure|cancel\w*|a problem)\b|\bno (?:problem|prob|worries|rush)\b",
+    r"(?<!come )(?<!come in )(?<!free )\b(?:right )?now\b|\bone (?:sec|moment)\w*\b|\b(?:i|we|he|she|they|just) sat\b|\bthe sun\b",
+    r"\b(?:the|this|that) (?:(?:first|second|third|last|later|earlier|other|latest|middle|next) )?(?:one|time|option)\b",
+    r"\bthe (?:day|week|month)\b(?! (?:after|before|of|from)\b)|\b(?:summer|winter|autumn|fall|spring)s?\b",
+]
+
+_ALWAYS = [(re.compile(pattern), words) for pattern, words in _SLANG]
+_SHOP = [(re.compile(pattern), words) for pattern, words in _IN_SHOP]
+_BLANK = re.compile("|".join(_NO_TIME))
+
+#: The stretch between a word and the mention it governs: one clause, with no new question or proposal in between.
+_REACH = (
+    r"(?:(?!\b(?:can|could|how|what|maybe|is|are|any|lets?|move|but|so|please|pls|instead|need|would|or)\b)"
+    r"[^,.;?!~]){0,30}$"
+)
+_REFUSED_BEFORE = re.compile(
+    r"\b(?:ca'?n'?t|cannot|can not|couldn'?t|won'?t|unable|not able|busy|away|out of town|closed|never|do(?:es)?n'?t"
+    rf"|(?:have to|gotta|i|i'?m) work(?:ing)?|instead of|rather than|in place of|except|besides|other than|on vacation|on holiday){_REACH}"
+    r"|\bany\w*(?: \w+)? but (?:on |the )*$|\bnot\b(?! only)[^,.;?!~]{0,16}$"
+)
+_REFUSED_AFTER = re.compile(
+    r"^(?:'?s)?(?: (?:is|are|was|so|really|just|actually))* (?:no good|bad|out|full|taken|isn'?t|aren'?t|(?:do|does|wo)n'?t"
+    r"|ca'?n'?t|cannot|no longer|impossible|too (?:early|late|soon|far)"
+    r"|not (?:good|great|gonna|going|possible|working|ok|okay|free|available|an option)"
+    r"|(?:i'?m|i am|we'?re) (?:busy|away|out|working|not)|(?:i|we) (?:ca'?n'?t|cannot|won'?t|work|have (?:class|to|a)))\b"
+)
+_PAST = re.compile(
+    r"\b(?:ordered|bought|purchased|received|arrived|shipped|delivered|paid|waited|waiting|placed|returned|called|texted"
+    rf"|emailed|wrote|visited|went|came|happened|got it|since|booked|supposed to|has ?n't|have ?n't|broke|fell){_REACH}|\bsince\b"
+)
+_LISTED = re.compile(r"^\s*(?:,?\s*(?:or|nor|and|&)|/)\s*(?:on |the |at )*$")
+_CORRECTED = re.compile(
+    r"\b(?:no|wait|nvm|never ?mind|actually|sorry|i mean|meant|scratch that|rather|oops|so|say|like)\b|\*"
+)
+_MINE = re.compile(r"\b(?:my|our) $")
+_THEIRS_BEFORE = re.compile(
+    rf"\b(?:my|our|the|have an?) (?:\w+ ){{0,2}}?{_APPT} (?:is |was |i have )?(?:on |for |at |from )?(?:the )?$"
+)
+_THEIRS_AFTER = re.compile(rf"^(?:'?s)? (?:{_APPT}|one)\b")
+_OFFERED = re.compile(r"\b(?:an?|any|another|some|have|other|more|next) $")
+_EVERY = re.compile(r"\b(?:any|every|each|all) (?:days? )?(?:in the )?$")
+_SAME_TIME = re.compile(r"\bsame time\b")
+
+_RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|-")
+_LATER = re.compile(r"^ (?:later|after(?: that)?(?! \w))\b")
+_EARLIER = re.compile(r"^ (?:earlier|sooner|before(?: that| my \w+)?(?! \w))\b")
+_PUSHED = re.compile(
+    rf"\b{_MOVE}\b[^.?!,]{{0,40}}?(?P<up>\bup |\bahead )?(?:\bback |\bout |\boff )?(?:\bby )?(?:about |like )?$"
+)
+_LATE = re.compile(r"\b(?:be|am|i'?m|we'?re|running|run) (?:about |like |at least )?$")
+_COMPARED = re.compile(
+    r"\b(?:something|anything|any|an?|come(?: in)?|got|me|get in|but|little|bit|much|to|on|make it) (later|earlier|sooner)\b"
+    r"(?P<day> (?:date|day))?|\b(later|earlier|sooner) (?:slot|time|on \d{4}-)"
+)
+
+#: Words that make Duckling work, by kind, and how many of a kind one call may hold. Contradictions ("until 4pm this
+#: weekend december 9am") send it searching through decades for a time that never comes: a hundred characters took it
+#: minutes. Nobody texts more than this in one phrase, so a longer run is cut in two.
+_COSTLY = [
+    (re.compile(pattern), most)
+    for pattern, most in (
+        (rf"{_DAY}|yesterday|{_MONTH}|\w*days?|\w+mas|thanksgiving|eve", 2),
+        (r"week\w*|months?|years?|hours?|hrs?|min\w*|asap|\d+(?:st|nd|rd|th)|[\d.:]+[/-].*", 2),
+        (r"\d.*|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarter", 3),
+        (rf"{_PART}s?|night|tonight|noon|midnight|lunch", 1),
+        (r"after|before|until|till?|since|by|from|between|past|ago|first|last", 1),
+    )
+]
+#: Runs of one text that are read; the rest of a text that names still more times is left.
+_RUNS = 10
+_CUT = re.compile(r"or|~|\n|[.?!;]")
+_JOINING = re.compile(r"the|on|at|of|in|an?|next|this|coming|to|and|around|about|am|pm|o'?clock|ish|for|or|past|couple|few")
+_TOKEN = re.compile(r"[a-z']+|[\d:./-]*\d\w*|~|\n|[.?!;](?!\d)")
+
+
+class _Span(NamedTuple):
+    """A stretch of the shop's wall clock, naive; None where open. `point` where it is one whole grain."""
+
+    start: datetime | None
+    end: datetime | None
+    grain: str
+    point: bool = False
+
+    def day(self) -> date:
+        edge = self.start if self.start is not None else (self.end or datetime.min) - timedelta(seconds=1)
+        return edge.date()
+
+    def on(self, day: date) -> "_Span":
+        """The same clock times on another day."""
+        by = day - self.day()
+        return self._replace(start=self.start and self.start + by, end=self.end and self.end + by)
+
+    def within(self, day: date) -> "_Span":
+        """Bounded by its day where it is open."""
+        midnight = datetime.combine(day, time())
+        return self._replace(start=self.start or midnight, end=self.end or midnight + timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class _Mention:
+    """Words that name a time: a day or longer, a clock time of no day, a moment, the same hours of several days, a length."""
+
+    begin: int
+    stop: int
+    kind: Literal["day", "clock", "moment", "daily", "length"]
+    spans: Sequence[_Span]
+    length: tuple[str, int] = ("second", 0)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A wanted time as aware instants in the shop's zone: start inclusive, end exclusive, None where open."""
+
+    start: datetime | None
+    end: datetime | None
+    grain: str
+
+    def as_entity(self) -> dict[str, str | None]:
+        """The shape turns, Rasa's context and `./parley when` use: ISO 8601 instants."""
+        return {
+            "from": self.start.isoformat() if self.start is not None else None,
+            "to": self.end.isoformat() if self.end is not None else None,
+            "grain": self.grain,
+        }
+
+
+def read(
+    text: str, now: datetime, zone: ZoneInfo, hours: Hours | None, booking_start: datetime | None
+) -> list[Reading]:
+    """Wanted times, best first, at most seven; empty where none is named. `now` and `booking_start` are aware.
+
+    Without hours and booking a text is read as Duckling reads it, texting included. With either, opening hours decide
+    am or pm, phrases such as "an hour later" and clock times of no day count from the booking, and times gone by are
+    left out. With neither bound named an end is None; a phrase bound to a day ends with it. Raises nothing on any text.
+    """
+    wall = now.astimezone(zone).replace(tzinfo=None, microsecond=0)
+    known = hours is not None or booking_start is not None
+    booked = booking_start.astimezone(zone).replace(tzinfo=None) if booking_start is not None else None
+    words = _clean(text, known, booked)
+    mentions = _mentions(words, wall, known)
+    if booked is not None:
+        mentions = _from_booking(words, mentions, booked)
+    wanted = _wanted(words, [mention for mention in mentions if mention.kind != "length"])
+    spans = _Shop(hours, wall, booked).spans(words, wanted) if known else [mention.spans[0] for mention in wanted]
+    readings = dict.fromkeys(_reading(span, zone) for span in spans)
+    return [r for r in readings if r.start is None or r.end is None or r.start.astimezone(UTC) < r.end][:MAX_READINGS]
+
+
+def _clean(text: str, known: bool, booked: datetime | None) -> str:
+    """The text in Duckling's words: lower-case ASCII, slang written out, words that name no time blanked."""
+    plain = unicodedata.normalize("NFKC", texts.plain(text[: texts.MAX_CHARACTERS])).lower()
+    words = " ".join("".join(char if " " < char <= "~" or char == "\n" else " " for char in plain).split(" "))
+    words = re.sub(r" {2,}", " ", words).strip()
+    for pattern, replacement in [*_ALWAYS, *(_SHOP if known else ())]:
+        words = pattern.sub(replacement, words)
+    if booked is not None:
+        words = _dated(words, booked.date())
+    return _BLANK.sub("~", words)
+
+
+def _dated(words: str, day: date) -> str:
+    """Days named from the booking, written as dates."""
+    words = re.sub(r"\b(?:in the day|(?:on )?(?:the )?(?:that|same) day)\b", f"on {day}", words)
+    words = re.sub(rf"\b(?:the )?(?:(?:next|following) day|day after){_ALONE}", f"on {day + timedelta(days=1)}", words)
+    words = re.sub(rf"\bthe day before{_ALONE}", f"on {day - timedelta(days=1)}", words)
+    for ahead in range(1, 8):
+        later = day + timedelta(days=ahead)
+        words = re.sub(rf"\b(?:the |that )?following {later:%a}[a-z]*", f"on {later}", words, flags=re.IGNORECASE)
+    return words
+
+
+def _runs(words: str) -> Iterator[tuple[int, int]]:
+    """Stretches short enough for Duckling: cut at the ends of sentences, at "or", and where one grows too costly.
+
+    The last cut is made at the last word that names no time, where a phrase cannot be cut in two, if there is one.
+    """
+    none = [0] * len(_COSTLY)
+    begin, gap, counts, fresh = 0, 0, none, none
+    for token in _TOKEN.finditer(words):
+        costs = [int(kind.fullmatch(token[0]) is not None) for kind, _ in _COSTLY]
+        if _CUT.fullmatch(token[0]):
+            if any(counts):
+                yield begin, token.start()
+            begin, gap, counts, fresh = token.end(), 0, none, none
+            continue
+        if not any(costs) and not _JOINING.fullmatch(token[0]):
+            gap, fresh = token.end(), none
+        if _full(counts, costs):
+            cut, kept = (token.start(), none) if gap <= begin or _full(fresh, costs) else (gap, fresh)
+            yield begin, cut
+            begin, counts, fresh = cut, kept, kept
+        counts = [count + cost for count, cost in zip(counts, costs, strict=True)]
+        fresh = [count + cost for count, cost in zip(fresh, costs, strict=True)]
+    if any(counts):
+        yield begin, len(words)
+
+
+def _full(counts: Sequence[int], costs: Sequence[int]) -> bool:
+    return any(cost and count >= most for count, cost, (_, most) in zip(counts, costs, _COSTLY, strict=True))
+
+
+@cache
+def _duckling() -> tuple[Any, Any, Any]:
+    """Duckling's zones, locale and dimensions, loaded once; the zones are those of the tzdata package."""
+    zones = duckling.load_time_zones(str(resources.files("tzdata") / "zoneinfo"))
+    locale = duckling.parse_locale("EN_US", duckling.default_locale_lang(duckling.parse_lang("EN")))
+    return zones, locale, duckling.parse_dimensions(["time", "duration"])
+
+
+def _mentions(words: str, wall: datetime, known: bool) -> list[_Mention]:
+    """Every time and length Duckling finds, in order.
+
+    Duckling runs on the wall clock as if it were UTC: it reads zone files without their rule for years to come, and so
+    takes New York's winter for summer.
+    """
+    zones, locale, dimensions = _duckling()
+    reference = duckling.parse_ref_time(zones, "Etc/UTC", int(wall.replace(tzinfo=UTC).timestamp()))
+    context = duckling.Context(reference, locale)
+    mentions = []
+    for begin, stop in list(_runs(words))[:_RUNS]:
+        for found in duckling.parse(words[begin:stop], context, dimensions, False):
+            mention = _mention(found, begin, known)
+            if mention is not None:
+                mentions.append(mention)
+    if known:
+        mentions += _parts_of_day(words, mentions, wall)
+    taken = [m for m in mentions if m.kind != "length"]
+    lengths = [
+        m for m in mentions if m.kind == "length" and not any(t.begin < m.stop and m.begin < t.stop for t in taken)
+    ]
+    return sorted([*taken, *lengths], key=lambda mention: mention.begin)
+
+
+def _mention(found: dict[str, Any], offset: int, known: bool) -> _Mention | None:
+    begin, stop, value = offset + found["start"], offset + found["end"], found["value"]
+    if found["dim"] == "duration":
+        months = {"month": 1, "quarter": 3, "year": 12}.get(value["unit"])
+        length = ("month", months * value["value"]) if months else ("second", value["normalized"]["value"])
+        return _Mention(begin, stop, "length", (), length)
+    body = found["body"].lower()
+    spans = [_span(item, body, known) for item in value["values"]]
+    if known and len(spans) > 1 and re.match(rf"\w+ weeks? from {_WEEKDAY}$", body):
+        spans = spans[1:]  # Duckling begins to count at the weekday last gone by.
+    first, last = spans[0], spans[-1]
+    if known and first.grain == "hour" and first.point and re.search(r"\bin .*days?$", body):
+        first = _point(first.start and _midnight(first.start.date()), "day")
+        return _Mention(begin, stop, "day", [first])
+    if first.grain not in {"hour", "minute", "second"}:
+        if known and first.start and not first.end and body.startswith("after"):
+            first = first._replace(start=_add(first.start, first.grain))
+        return _Mention(begin, stop, "day", [first])
+    recurs = len(spans) == 3 and last.day() - first.day() <= timedelta(days=2) and not re.search(rf"\b{_DAY}\b", body)
+    if not recurs:
+        return _Mention(begin, stop, "moment", spans)
+    if re.search(r"week|month|" + _MONTH, body):
+        return _Mention(begin, stop, "daily", [span for span in spans if span.day() == first.day()])
+    return _Mention(begin, stop, "clock", spans)
+
+
+def _span(item: dict[str, Any], body: str, known: bool) -> _Span:
+    if item["type"] == "value":
+        return _point(_wall(item["value"]), item["grain"])
+    edges = {key: item[key] for key in ("from", "to") if item.get(key)}
+    start, end = (_wall(edges[key]["value"]) if key in edges else None for key in ("from", "to"))
+    grain = next(iter(edges.values()))["grain"] if "from" not in edges else edges["from"]["grain"]
+    if known and start and end and edges["to"]["grain"] in {"hour", "minute"} and _RANGE.search(body):
+        # "Between 2 and 4" ends at 5 for Duckling, which counts the last hour in; at 4 for everybody else.
+        end -= timedelta(hours=1) if edges["to"]["grain"] == "hour" else timedelta(minutes=1)
+    return _Span(start, end, grain)
+
+
+def _wall(iso: str) -> datetime:
+    return datetime.fromisoformat(iso).replace(tzinfo=None)
+
+
+def _point(start: datetime | None, grain: str) -> _Span:
+    assert start is not None
+    return _Span(start, _add(start, grain), grain, point=True)
+
+
+def _add(moment: datetime, grain: str, count: int = 1) -> datetime:
+    months = {"month": 1, "quarter": 3, "year": 12}.get(grain)
+    if months is None:
+        return moment + timedelta(**{f"{grain}s": count})
+    years, month = divmod(moment.month - 1 + months * count, 12)
+    last = (date(moment.year + years + (month == 11), (month + 1) % 12 + 1, 1) - timedelta(days=1)).day
+    return moment.replace(year=moment.year + years, month=month + 1, day=min(moment.day, last))
+
+
+def _parts_of_day(words: str, taken: Sequence[_Mention], wall: datetime) -> list[_Mention]:
+    """Bare "afternoon" or "mornings", which Duckling leaves alone; with the hours it gives them elsewhere."""
+    midnight = datetime.combine(wall.date(), time())
+    found = []
+    for match in re.finditer(rf"\b({_PART})s?\b", words):
+        if not any(mention.begin < match.end() and match.start() < mention.stop for mention in taken):
+            start, end = {"morning": (0, 12), "afternoon": (12, 19), "evening": (18, 24)}[match[1]]
+            span = _Span(midnight + timedelta(hours=start), midnight + timedelta(hours=end), "hour")
+            found.append(_Mention(match.start(), match.end(), "clock", [span]))
+    return found
+
+
+def _from_booking(words: str, mentions: Sequence[_Mention], booked: datetime) -> list[_Mention]:
+    """Lengths become moments counted from the booking where the words around say so, and its weeks become weeks."""
+    monday = datetime.combine(booked.date() - timedelta(days=booked.weekday()), time())
+    weeks = [
+        _Mention(match.start(), match.end(), "day", [_point(_add(monday, "week", ahead), "week")])
+        for pattern, ahead in (
+            (r"\b(?:that|(?:the )?same) week\b", 0),
+            (rf"\bthe (?:week after|following week){_ALONE}", 1),
+        )
+        for match in re.finditer(pattern, words)
+    ]
+    counted = []
+    for mention in mentions:
+        if any(week.begin < mention.stop and mention.begin < week.stop for week in weeks):
+            continue
+        if mention.kind != "length":
+            counted.append(mention)
+        elif sign := _direction(words[: mention.begin], words[mention.stop :]):
+            start = _add(booked, mention.length[0], sign * mention.length[1])
+            counted.append(_Mention(mention.begin, mention.stop, "moment", [_point(start, "minute")]))
+    return sorted([*counted, *weeks], key=lambda mention: mention.begin)
+
+
+def _direction(before: str, after: str) -> int:
+    """1 where a length counts forward from the booking, -1 where back, 0 where it does neither."""
+    pushed = _PUSHED.search(before)
+    if _EARLIER.match(after) or (pushed and pushed["up"]) or (pushed and after.startswith(" up")):
+        return -1
+    return 1 if _LATER.match(after) or pushed or (_LATE.search(before) and after.startswith(" late")) else 0
+
+
+def _wanted(words: str, mentions: Sequence[_Mention]) -> list[_Mention]:
+    """The mentions that are asked for: not refused, not past, not corrected, not the booking that is to be moved."""
+    kept: list[_Mention] = []
+    unsure: list[_Mention] = []
+    refused, reached = False, 0
+    nexts = [mention.begin for mention in mentions[1:]] + [len(words)]
+    for mention, following in zip(mentions, nexts, strict=False):
+        before, after = words[reached : mention.begin], words[mention.stop : following]
+        refused = bool(
+            (refused and _LISTED.match(before)) or _REFUSED_BEFORE.search(before) or _REFUSED_AFTER.match(after)
+        )
+        reached = mention.stop
+        if refused or _MINE.search(before) or _PAST.search(before) or words.startswith("since", mention.begin):
+            continue
+        if _CORRECTED.search(before):
+            kept = [other for other in kept if (other.kind == "clock") != (mention.kind == "clock")]
+        kept.append(mention)
+        theirs = _THEIRS_AFTER.match(after) and not _OFFERED.search(before)
+        if theirs or _THEIRS_BEFORE.search(before) or before.endswith("no "):
+            unsure.append(mention)
+    return [mention for mention in kept if mention not in unsure] or kept
+
+
+@dataclass(frozen=True)
+class _Shop:
+    """What puts a mention on a day and in a half of it: opening hours and the booking, on the shop's wall clock."""
+
+    hours: Hours | None
+    wall: datetime
+    booked: datetime | None
+
+    def spans(self, words: str, wanted: Sequence[_Mention]) -> list[_Span]:
+        """The stretches that are asked for, in order, without those gone by."""
+        named = [mention for mention in wanted if mention.spans[0].grain != "second" or mention.spans[0].end]
+        placed = [span for mention in named or wanted for span in self._placed(words, mention, wanted)]
+        return [span for span in self._compared(words, placed) if span.end is None or span.end > self.wall]
+
+    def _placed(self, words: str, mention: _Mention, wanted: Sequence[_Mention]) -> Iterable[_Span]:
+        clocks = [other.spans for other in wanted if other.kind == "clock"]
+        days = [other for other in wanted if other.kind == "day"]
+        place = wanted.index(mention)
+        if mention.kind == "day":
+            span = mention.spans[0]
+            following = wanted[place + 1] if place + 1 < len(wanted) else None
+            if self.booked is not None and _SAME_TIME.search(words):
+                return [self._same_time(span, self.booked)]
+            if following and following.kind == "moment" and _LISTED.match(words[mention.stop : following.begin]):
+                clocks = [following.spans]
+            return [self._half(spans, day) for day in self._days(span) for spans in clocks] if clocks else [span]
+        if mention.kind == "daily":
+            first = mention.spans[0].day()
+            return [
+                self._half(mention.spans, day)
+                for day in self._days(_Span(_midnight(first), None, "day"), first.weekday())
+            ]
+        if mention.kind == "moment":
+            if mention.spans[0].grain == "second":
+                return [mention.spans[0]]
+            # "Monday at 8", on a Monday at 10, is the Monday to come.
+            placed = [self._half(mention.spans, span.day()) for span in mention.spans]
+            return [next((span for span in placed if not self._gone(span)), placed[0])]
+        if days:
+            return []
+        if words[mention.begin : mention.stop].endswith("s") or _EVERY.search(words[: mention.begin]):
+            return [
+                self._half(mention.spans, day) for day in self._days(_Span(_midnight(self.wall.date()), None, "day"))
+            ]
+        previous = wanted[place - 1] if place else None
+        if previous and previous.kind == "moment" and _LISTED.match(words[previous.stop : mention.begin] + "at "):
+            return [self._half(mention.spans, previous.spans[0].day())]
+        return [self._dayless(mention.spans)]
+
+    def _days(self, span: _Span, skipped: int = 0) -> list[date]:
+        """The days of a stretch, a week of them at most; of several only those the shop opens on."""
+        assert span.start is not None
+        count = (span.end - span.start).days if span.end else MAX_READINGS - skipped
+        days = [span.start.date() + timedelta(days=ahead) for ahead in range(min(max(count, 1), MAX_READINGS))]
+        return [day for day in days if len(days) == 1 or self.hours is None or self.hours.openings_on(day)]
+
+    def _half(self, spans: Sequence[_Span], day: date) -> _Span:
+        """A clock time on a day, am or pm as the shop is open, or nearest to when it is."""
+        return min((span.on(day) for span in spans), key=lambda span: self._closed_for(span, day)).within(day)
+
+    def _closed_for(self, span: _Span, day: date) -> int:
+        """Minutes between a clock time and the day's nearest opening; 0 where it lies in one."""
+        openings = self.hours.openings_on(day) if self.hours else ()
+        if not openings:
+            week = [opening for each in self.hours.week for opening in each] if self.hours else []
+            week = week or [DAYTIME]
+            openings = (Opening(min(o.start for o in week), max(o.end for o in week)),)
+        edge = span.start or (span.end or self.wall) - timedelta(minutes=1)
+        minute = edge.hour * 60 + edge.minute
+        return min(max(o.start - minute, minute - o.end + 1, 0) for o in openings)
+
+    def _dayless(self, spans: Sequence[_Span]) -> _Span:
+        """A clock time of no day: on the booking's day, otherwise on the first open day it has not gone by."""
+        if self.booked is not None:
+            span = self._half(spans, self.booked.date())
+            if not self._gone(span):
+                return span
+        today = self.wall.date()
+        for ahead in range(2 * MAX_READINGS):
+            day = today + timedelta(days=ahead)
+            span = self._half(spans, day)
+            if not self._gone(span) and (self.hours is None or self.hours.openings_on(day)):
+                break
+        # Of no day, so neither end is bound to one.
+        return span._replace(start=spans[0].start and span.start, end=spans[0].end and span.end)
+
+    def _gone(self, span: _Span) -> bool:
+        return bool((span.end and span.end <= self.wall) or (span.point and span.start and span.start < self.wall))
+
+    def _same_time(self, span: _Span, booked: datetime) -> _Span:
+        """The booking's clock time on the day named, on its weekday in a week named; never the booking itself."""
+        assert span.start is not None
+        ahead = booked.weekday() if span.grain == "week" else 0
+        start = datetime.combine(span.start.date() + timedelta(days=ahead), booked.time())
+        return _point(start + timedelta(days=7) if start == booked else start, "minute")
+
+    def _compared(self, words: str, placed: list[_Span]) -> list[_Span]:
+        """What "earlier" or "later" makes of the booking's day, or alone of the time before or after the booking."""
+        compared = _COMPARED.search(words)
+        if compared is None or self.booked is None:
+            return placed
+        later = "later" in (compared[1], compared[3])
+        day = _point(_midnight(self.booked.date()), "day")
+        if placed:
+            rest = _Span(self.booked, day.end, "minute") if later else _Span(day.start, self.booked, "minute")
+            return [rest if span == day else span for span in placed]
+        if compared["day"]:
+            return [_Span(day.end, None, "day") if later else _Span(self.wall, day.start, "minute")]
+        return [_Span(self.booked, day.end, "minute") if later else _Span(self.wall, self.booked, "minute")]
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time())
+
+
+def _reading(span: _Span, zone: ZoneInfo) -> Reading:
+    start = wall_time(span.start, zone) if span.start is not None else None
+    end = wall_time(span.end, zone) if span.end is not None else None
+    if start is not None and span.point and span.grain in {"hour", "minute", "second"}:
+        # An hour is an hour where the clocks change, too.
+        end = (start.astimezone(UTC) + timedelta(**{f"{span.grain}s": 1})).astimezone(zone)
+    return Reading(start, end, span.grain)
