@@ -35,9 +35,7 @@ LONGEST_PASSWORD = 200
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+|[^@\s]+@localhost")
 #: Verified against where nobody has the email, so that the answer takes as long; made with the parameters above.
-_NOBODY = (
-    "$argon2id$v=19$m=19456,t=2,p=1$O3qMRjjMUHfclRz+bc0rKw$FPavLLdwCMhpuYDwsb69twOLqW5tWGBVKdFTBH4Cy5w"
-)
+_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$O3qMRjjMUHfclRz+bc0rKw$FPavLLdwCMhpuYDwsb69twOLqW5tWGBVKdFTBH4Cy5w"
 
 
 class LoginRefused(BotError):

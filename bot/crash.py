@@ -1,6 +1,6 @@
 """Named points at which a test may kill the process; a running engine passes them without a trace.
 
-`PARLEY_CRASH_AT=worker.before_commit` kills this process with SIGKILL when it first reaches that point: no handler runs,
+`PARLEY_CRASH_AT=worker.after_rasa` kills this process with SIGKILL when it first reaches that point: no handler runs,
 nothing is flushed, which is what a power cut looks like to the database and to the carrier.
 """
 

@@ -40,7 +40,11 @@ class Database:
         """A connection of its own that receives NOTIFY on `channel` (a fixed name); close it when done."""
         plain = async_url(self.url).replace("postgresql+psycopg://", "postgresql://", 1)
         connection = await psycopg.AsyncConnection.connect(plain, autocommit=True, application_name=self._name)
-        await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
+        try:
+            await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
+        except BaseException:  # cancelled half way, nobody else would close it
+            await connection.close()
+            raise
         return connection
 
     async def close(self) -> None:

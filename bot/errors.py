@@ -1,19 +1,19 @@
 """Every error the engine raises on purpose; it names what failed and says what to do, never a vendor's words alone.
 
-    BotError
-    ├── SettingsError
-    ├── ConsentRefused
-    ├── Stale                      the facts moved between deciding and committing: read the turn again
-    ├── LeaseLost                  another worker or sender owns this row now
-    ├── RasaError
-    │   ├── RasaUnavailable        retryable
-    │   └── RasaRefused
-    └── CarrierError(retryable)
-        ├── CarrierDown            retryable: nothing was handed over
-        ├── Throttled              retryable, later
-        ├── Rejected               the carrier will never take this one
-        │   └── Unsubscribed       the carrier has blocked this contact
-        └── OutcomeUnknown         handed over or not: only receipts and the carrier's log can tell
+BotError
+├── SettingsError
+├── ConsentRefused
+├── Stale                      the facts moved between deciding and committing: read the turn again
+├── LeaseLost                  another worker or sender owns this row now
+├── RasaError
+│   ├── RasaUnavailable        retryable
+│   └── RasaRefused
+└── CarrierError(retryable)
+    ├── CarrierDown            retryable: nothing was handed over
+    ├── Throttled              retryable, later
+    ├── Rejected               the carrier will never take this one
+    │   └── Unsubscribed       the carrier has blocked this contact
+    └── OutcomeUnknown         handed over or not: only receipts and the carrier's log can tell
 """
 
 

@@ -11,6 +11,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import redis.asyncio as redis
@@ -86,7 +87,7 @@ class Pacer:
     async def _delay(self, number: str, parts: int, rate: float) -> float:
         if self._client is not None:
             with contextlib.suppress(RedisError, OSError):
-                return float(await self._client.eval(self._TAKE, 1, f"pace:{number}", str(rate), str(parts)))  # type: ignore[misc]  # the stub's union
+                return float(await self._client.eval(self._TAKE, 1, f"pace:{number}", str(rate), str(parts)))
         moment = time.monotonic()
         free_at = max(self._local.get(number, 0.0), moment)
         self._local[number] = free_at + parts / rate
@@ -143,10 +144,10 @@ class Sender:
         for candidate in candidates:
             task = asyncio.create_task(self._send(candidate))
             self._busy[candidate.id] = task
-            task.add_done_callback(lambda _, key=candidate.id: self._done(key))
+            task.add_done_callback(partial(self._done, candidate.id))
         return bool(candidates)
 
-    def _done(self, key: UUID) -> None:
+    def _done(self, key: UUID, _: asyncio.Task[None]) -> None:
         self._busy.pop(key, None)
         self._bell.ring()
 

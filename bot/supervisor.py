@@ -310,7 +310,7 @@ class Up:
         login = await self._fill(secrets)
         await show(self._step("worker, sender, web", self._engine()))
         await show(model, lambda found: found.name.partition(".")[0] if found is not None else "yours")
-        await show(rasa, str)
+        await rasa.task  # started a moment ago; how long it loads shows in the next line
         await show(self._step("ready for texts", self._ready()))
         self._terminal.finished()
         self._welcome(time.perf_counter() - began, login)
@@ -406,10 +406,10 @@ class Up:
         if code != 0:
             raise BotError("the language model could not be trained:\n" + "\n".join(last))
 
-    async def _rasa(self, model: Step[Path | None], secrets: Secrets) -> str:
+    async def _rasa(self, model: Step[Path | None], secrets: Secrets) -> None:
         found = await asyncio.shield(model.task)
         if found is None:
-            return "yours"
+            return
         if not NLU_PYTHON.exists():
             raise BotError("Rasa's environment nlu/.venv is missing; ./parley builds it")
         for number, url in enumerate(self._settings.rasa_url, 1):
@@ -423,7 +423,6 @@ class Up:
                 folder=ROOT,
             )
             await self._child(_always(program)).start()
-        return ""
 
     async def _engine(self) -> None:
         names = [f"worker-{number}" for number in range(1, self._settings.workers + 1)] + ["sender", "web"]

@@ -42,7 +42,7 @@ WAITING = ("queued", "sending", "unknown")
 #: Outbound messages in a state no receipt can change.
 FINAL = ("delivered", "undelivered", "failed", "refused", "cancelled")
 #: Order of outbound statuses; a receipt only moves a message to a higher rank.
-RANK = {"queued": 0, "unknown": 1, "sending": 1, "sent": 2, **{status: 3 for status in FINAL}}
+RANK = {"queued": 0, "unknown": 1, "sending": 1, "sent": 2, **dict.fromkeys(FINAL, 3)}
 #: Lower goes out first.
 URGENCY = {"conversation": 0, "transactional": 1, "campaign": 2}
 PURPOSES = ("marketing", "transactional", "conversational")
@@ -435,9 +435,7 @@ class Effect(Base):
     __table_args__ = (UniqueConstraint("turn_id", "position"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    conversation_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("conversations.id", ondelete="CASCADE"), index=True
-    )
+    conversation_id: Mapped[UUID | None] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"), index=True)
     turn_id: Mapped[UUID | None] = mapped_column(ForeignKey("turns.id", ondelete="CASCADE"))
     position: Mapped[int]
     kind: Mapped[str] = mapped_column(index=True)
@@ -456,12 +454,8 @@ class OpenQuestion(Base):
 
     __tablename__ = "open_questions"
     __table_args__ = (
-        CheckConstraint(
-            "kind IN ('survey', 'booking', 'booking_change', 'booking_cancel', 'clarify')", name="kind"
-        ),
-        Index(
-            "ix_open_questions_open", "conversation_id", "asked_at", postgresql_where=text("closed_at IS NULL")
-        ),
+        CheckConstraint("kind IN ('survey', 'booking', 'booking_change', 'booking_cancel', 'clarify')", name="kind"),
+        Index("ix_open_questions_open", "conversation_id", "asked_at", postgresql_where=text("closed_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)

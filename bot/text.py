@@ -16,7 +16,7 @@ GSM_EXTENSION = frozenset(_GSM_EXTENDED)
 MAX_CHARACTERS = 1600  # Twilio's limit for a body
 
 _PLAIN = str.maketrans(
-    {"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "\u00a0": " ", "\u2009": " ", "\u202f": " "}
+    {"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "..."} | dict.fromkeys("\u00a0\u2009\u202f", " ")
 )
 
 

@@ -21,7 +21,7 @@ async def open_for(session: AsyncSession, conversation_id: UUID) -> Ticket | Non
     return ticket
 
 
-async def open(  # noqa: A001  # the word of the product; callers write tickets.open
+async def open(  # the word of the product; callers write tickets.open
     session: AsyncSession,
     conversation: Conversation,
     reason: str,

@@ -1,7 +1,7 @@
 """What a decision is made of: plain values that one step carries out; nothing here touches a database or a network.
 
-Actions and the functions of bot/shop and bot/outreach return these. The engine says, asks, changes and hands over in the
-one transaction that ends the turn. An action sends a value through Rasa as `{"parley": {...}}` in a custom payload.
+Actions and the functions of bot/shop and bot/outreach return these. The engine says, asks, changes and hands over in
+the one transaction that ends the turn. An action sends a value through Rasa as `{"parley": {...}}` in a custom payload.
 """
 
 from datetime import datetime

@@ -109,9 +109,7 @@ async def run(settings: Settings) -> None:
     db = Database(settings.database_url, "parley-worker", pool_size=CONCURRENCY + 2)
     async with httpx.AsyncClient(trust_env=False) as http:
         rasa = RasaClient(settings.rasa_url, secrets.internal_token, settings.rasa_timeout_seconds, http)
-        turns = Conversations(
-            db, rasa, timedelta(seconds=settings.rasa_patience_seconds), settings.desk_minutes
-        )
+        turns = Conversations(db, rasa, timedelta(seconds=settings.rasa_patience_seconds), settings.desk_minutes)
         worker = Worker(db, turns, process_name("worker"), settings.lease_seconds)
         await _until_stopped(worker.run)
     await db.close()

@@ -1,0 +1,1 @@
+"""The engine's tests; test_<module>.py mirrors bot/."""

@@ -11,14 +11,16 @@ from sqlalchemy.exc import ProgrammingError
 from bot import clock, consent
 from bot.consent import read_keyword
 from bot.db import Database
-from bot.tables import Contact, ConsentEvent
+from bot.tables import ConsentEvent, Contact
 
 OPT_OUTS = [
     "STOP", "stop", "Stop.", " sToP!! ", "S T O P", "STOPALL", "stop all", "Unsubscribe", "REVOKE", "OPTOUT", "opt out",
     "Opt-Out", "ALTO", "alto!", "END", "quit", "CANCEL", "Stop. Thank you", "please stop", "STOP please",
     "please stop texting me", "stop texting me", "Stop sending me messages", "stop sending these texts",
-    "stop messaging me please", "take me off your list", "Take me off this list!", "remove me", "remove me from your list",
-    "wrong number", "Sorry, wrong number", "you have the wrong number", "unsubscribe me", "opt me out", "no más", "No mas",
+    "stop messaging me please", "take me off your list", "Take me off this list!", "remove me",
+    "remove me from your list",
+    "wrong number", "Sorry, wrong number", "you have the wrong number", "unsubscribe me", "opt me out", "no más",
+    "No mas",
     "¡ALTO!", "do not text me again", "Don't text me anymore", "don’t text me", "stopp", "unsuscribe", "no more texts",
     "stop contacting me", "STOP\n", "stop 🛑", "I want to unsubscribe", "hi please stop, thanks", "cancel please",
 ]  # fmt: skip

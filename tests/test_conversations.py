@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -50,9 +51,9 @@ class Exchange:
             start = datetime.fromisoformat(booking["start"]).replace(tzinfo=ZONE)
             self._bookings.append(engine.book(self._contact, booking["service"], booking["staff"], start))
         for order in given.get("orders", []):
-            engine.run(lambda session, order=order: self._order(session, order))
+            engine.run(partial(self._order, order))
 
-    async def _order(self, session: AsyncSession, order: dict[str, Any]) -> None:
+    async def _order(self, order: dict[str, Any], session: AsyncSession) -> None:
         session.add(
             Order(
                 number=str(order["number"]),

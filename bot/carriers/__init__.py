@@ -1,0 +1,1 @@
+"""Who carries the texts: one port, one file per carrier."""

@@ -167,5 +167,3 @@ def _uuid(raw: str | None) -> UUID | None:
         return UUID(raw) if raw else None
     except ValueError:
         return None
-
-

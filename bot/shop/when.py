@@ -123,7 +123,7 @@ _NO_TIME = [
     r"#\s?\w+|\b(?:order|size|sz|option|ticket|suite|room|code|zip|invoice|item|style|tracking)s?"
     r"(?: (?:number|no|nr)\.?)?[ :]*\d[\w./-]*",
     r"[$£€] ?\d[\d.,]*|\b\d[\d.,]* ?(?:[$£€%]|(?:usd|dollars?|bucks?|cents|percent)\b)",
-    r"(?<![\d/])(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}(?![\d/])|(?<![\d/-])\d{3}[.-]\d{4}(?![\d-])|\d{5,}",
+    r"\d+(?:[:./-]+\d+){3,}|(?<![\d/])(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}(?![\d/])|(?<![\d/-])\d{3}[.-]\d{4}(?![\d-])|\d{5,}",
     r"(?<![\d/])(?<!on )(?<!to )(?<!by )(?<!for )(?<!before )(?<!after )(?:[0-5] ?/ ?5|(?:10|\d) ?/ ?10|24/7)(?![\d/])"
     r"(?! (?:at|@|\d))",
     r"\b(?:\d+|one|two|three|four|five)(?: out)? of (?:an? )?(?:\d+|five|ten)\b",
@@ -190,24 +190,28 @@ _COMPARED = re.compile(
     r"(?P<day> (?:date|day))?|\b(later|earlier|sooner) (?:slot|time|on \d{4}-)"
 )
 
-#: Words that make Duckling work, by kind, and how many of a kind one call may hold. Contradictions ("until 4pm this
-#: weekend december 9am") send it searching through decades for a time that never comes: a hundred characters took it
-#: minutes. Nobody texts more than this in one phrase, so a longer run is cut in two.
-_COSTLY = [
-    (re.compile(pattern), most)
-    for pattern, most in (
-        (rf"{_DAY}|yesterday|{_MONTH}|\w*days?|\w+mas|thanksgiving|eve", 2),
-        (r"week\w*|months?|years?|hours?|hrs?|min\w*|asap|\d+(?:st|nd|rd|th)|[\d.:]+[/-].*", 2),
-        (r"\d.*|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarter", 3),
-        (rf"{_PART}s?|night|tonight|noon|midnight|lunch", 1),
-        (r"after|before|until|till?|since|by|from|between|past|ago|first|last", 1),
-    )
-]
-#: Runs of one text that are read; the rest of a text that names still more times is left.
-_RUNS = 10
-_CUT = re.compile(r"or|~|\n|[.?!;]")
-_JOINING = re.compile(r"the|on|at|of|in|an?|next|this|coming|to|and|around|about|am|pm|o'?clock|ish|for|or|past|couple|few")
-_TOKEN = re.compile(r"[a-z']+|[\d:./-]*\d\w*|~|\n|[.?!;](?!\d)")
+#: Words by the part they play in a phrase. One call of Duckling gets a stretch that plays each part once (clock times and
+#: weekdays twice in a range): what contradicts itself ("until 4pm this weekend december 9am") sends Duckling searching
+#: decades for a time that never comes, and a hundred such characters took it minutes. Nobody texts that.
+_TOKEN = re.compile(
+    rf"(?P<date>{_MONTH}\b(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?|\d+/\d[\d/]*|\d{{4}}-\d\d-\d\d|\w+mas\b|thanksgiving|easter|eve\b"
+    rf"|\d+(?:st|nd|rd|th)\b(?: of {_MONTH})?)"
+    r"|(?P<weekend>weekends?\b)|(?P<unit>(?:\d+ )?(?:weeks?|months?|years?|days?|hours?|hrs?|min\w*|asap)\b)"
+    rf"|(?P<weekday>(?:{_DAY}|\w*day)\b)"
+    rf"|(?P<part>(?:{_PART}s?|night|noon|midnight|lunch)\b)"
+    r"|(?P<clock>\d[\w:.]*|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)"
+    r"|(?P<bound>(?:after|before|since|by|past|ago|first|last)\b)"
+    r"|(?P<range>(?:between|from|to|until|till?|thru|through)\b|-)"
+    r"|(?P<cut>or\b|[~\n;]|[.?!](?!\d))"
+    r"|(?P<joint>(?:the|on|at|of|in|an?|next|this|coming|and|around|about|[ap]m|o'?clock|ish|for|half|quarter|couple|few)\b)"
+    r"|(?P<other>[a-z']+)"
+)
+_TWICE = {"clock", "weekday"}
+_DATED = {"date", "unit", "weekday", "weekend"}
+_TIMED = {"clock", "part"}
+_BOUNDED = {"bound", "range"}
+#: Stretches of one text that are read; of a text that names still more times the rest is left.
+_RUNS = 8
 
 
 class _Span(NamedTuple):
@@ -307,33 +311,39 @@ def _dated(words: str, day: date) -> str:
 
 
 def _runs(words: str) -> Iterator[tuple[int, int]]:
-    """Stretches short enough for Duckling: cut at the ends of sentences, at "or", and where one grows too costly.
+    """Stretches short enough for Duckling: cut at the ends of sentences, at "or", and where a part is played again.
 
-    The last cut is made at the last word that names no time, where a phrase cannot be cut in two, if there is one.
+    That last cut is made behind the last word that names no time, if there is one, for there no phrase is cut in two.
     """
-    none = [0] * len(_COSTLY)
-    begin, gap, counts, fresh = 0, 0, none, none
+    begin, gap, played = 0, 0, list[tuple[int, str]]()
     for token in _TOKEN.finditer(words):
-        costs = [int(kind.fullmatch(token[0]) is not None) for kind, _ in _COSTLY]
-        if _CUT.fullmatch(token[0]):
-            if any(counts):
+        part = str(token.lastgroup)
+        if part == "cut":
+            if played:
                 yield begin, token.start()
-            begin, gap, counts, fresh = token.end(), 0, none, none
-            continue
-        if not any(costs) and not _JOINING.fullmatch(token[0]):
-            gap, fresh = token.end(), none
-        if _full(counts, costs):
-            cut, kept = (token.start(), none) if gap <= begin or _full(fresh, costs) else (gap, fresh)
-            yield begin, cut
-            begin, counts, fresh = cut, kept, kept
-        counts = [count + cost for count, cost in zip(counts, costs, strict=True)]
-        fresh = [count + cost for count, cost in zip(fresh, costs, strict=True)]
-    if any(counts):
+            begin, played = token.end(), []
+        elif part == "other":
+            gap = token.end()
+        elif part != "joint":
+            if _again(part, [other for _, other in played]):
+                fresh = [other for at, other in played if at >= gap]
+                cut = gap if begin < gap and not _again(part, fresh) else token.start()
+                yield begin, cut
+                begin, played = cut, [(at, other) for at, other in played if at >= cut]
+            played.append((token.start(), part))
+    if any(part != "range" for _, part in played):
         yield begin, len(words)
 
 
-def _full(counts: Sequence[int], costs: Sequence[int]) -> bool:
-    return any(cost and count >= most for count, cost, (_, most) in zip(counts, costs, _COSTLY, strict=True))
+def _again(part: str, played: Sequence[str]) -> bool:
+    """Whether this part of a phrase was played before, itself or by another of the same weight."""
+    dated = sum(other in _DATED for other in played)
+    return (
+        (part in played and part != "range" and not (part in _TWICE and "range" in played and played.count(part) < 2))
+        or (part in _DATED and dated >= (1 if "weekend" in (part, *played) else 2))
+        or (part in _TIMED and "range" in played and sum(other in _TIMED for other in played) >= 2)
+        or (part in _BOUNDED and any(other in _BOUNDED and {part, other} != {"range"} for other in played))
+    )
 
 
 @cache
@@ -511,11 +521,13 @@ class _Shop:
         if mention.kind == "day":
             span = mention.spans[0]
             following = wanted[place + 1] if place + 1 < len(wanted) else None
-            if self.booked is not None and _SAME_TIME.search(words):
+            if self.booked is not None and span.start is not None and _SAME_TIME.search(words):
                 return [self._same_time(span, self.booked)]
             if following and following.kind == "moment" and _LISTED.match(words[mention.stop : following.begin]):
                 clocks = [following.spans]
-            return [self._half(spans, day) for day in self._days(span) for spans in clocks] if clocks else [span]
+            if not clocks or span.start is None:
+                return [span]
+            return [self._half(spans, day) for day in self._days(span) for spans in clocks]
         if mention.kind == "daily":
             first = mention.spans[0].day()
             return [

@@ -1,0 +1,1 @@
+"""The edge in: one file per outside party, and the pages."""

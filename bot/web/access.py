@@ -1,4 +1,4 @@
-"""Who may call a route: every route declares exactly one of public, session, internal, signed; nothing is open by omission.
+"""Who may call a route: each declares exactly one of public, session, internal, signed; nothing is open by omission.
 
 It renders no page; what a browser sees when it is turned away is decided in bot.web.pages.
 """

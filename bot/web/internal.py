@@ -23,7 +23,7 @@ from bot.db import SENDS
 from bot.errors import BotError
 from bot.outreach import surveys
 from bot.shop import bookings, orders, shopfile, texts
-from bot.tables import Contact, Conversation, Effect, Message, Turn
+from bot.tables import WAITING, Contact, Conversation, Effect, Message, Turn
 from bot.values import ShopText
 from bot.web import access
 from bot.web.state import Parley, parley
@@ -73,9 +73,9 @@ async def _turn(session: AsyncSession, carrier_id: str) -> tuple[dict[str, Any],
     message = await session.scalar(select(Message).where(Message.carrier_id == carrier_id))
     taken = await session.get(Turn, message.turn_id) if message is not None and message.turn_id is not None else None
     if message is None or taken is None:
-        known = {"message_id": str(message.id) if message is not None else None, "replies": [], "decision": None}
-        nothing = {"intent": None, "confidence": None, "entities": [], "effects": [], "ticket": None}
-        return {**known, **nothing, "consent": "none", "ms": 0}, False
+        nothing: dict[str, Any] = dict.fromkeys(("decision", "intent", "confidence", "ticket"))
+        empty: dict[str, Any] = {"replies": [], "entities": [], "effects": [], "consent": "none", "ms": 0}
+        return {"message_id": str(message.id) if message is not None else None, **nothing, **empty}, False
     replies = list(
         await session.scalars(
             select(Message)
@@ -99,7 +99,7 @@ async def _turn(session: AsyncSession, carrier_id: str) -> tuple[dict[str, Any],
         "consent": taken.consent,
         "ms": round((last - message.created_at).total_seconds() * 1000, 1),
     }
-    return found, all(reply.status not in ("queued", "sending") for reply in replies)
+    return found, all(reply.status not in WAITING for reply in replies)
 
 
 @router.get("/messages")

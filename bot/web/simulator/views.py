@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -99,9 +99,10 @@ class Guess:
 
 @dataclass(frozen=True)
 class Step:
-    """A stretch of the turn: its place and length on a bar 100 long, and its milliseconds."""
+    """A stretch of the turn: its place and length on a bar 100 long, and its milliseconds; `tone` names its colour."""
 
     name: str
+    tone: str
     ms: float
     start: float
     width: float
@@ -403,7 +404,8 @@ def _steps(spent: dict[str, Any]) -> list[Step]:
     # The column's JSON does not keep the order the steps were taken in.
     for name, ms in sorted(spent.items(), key=lambda step: _ORDER.get(step[0], len(_ORDER))):
         width = 100 * float(ms) / total
-        found.append(Step(_STEPS.get(name, name), round(float(ms), 1), round(start, 2), round(width, 2)))
+        tone = f"step-{name if name in _STEPS else 'other'}"
+        found.append(Step(_STEPS.get(name, name), tone, round(float(ms), 1), round(start, 2), round(width, 2)))
         start += width
     return found
 
@@ -483,10 +485,10 @@ class Words:
         moment = datetime.fromisoformat(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).astimezone(self.zone)
 
-    def _span(self, start: str | None, end: str | None, grain: str) -> str:
+    def _span(self, start: str | None, stop: str | None, grain: str) -> str:
         """A stretch of time: a day by its date, a minute by its time, else from and to; an open end says so."""
         first = self._instant(start) if start else None
-        last = self._instant(end) if end else None
+        last = self._instant(stop) if stop else None
         if first is None:
             return f"before {self._moment(last)}" if last else "any time"
         if last is None:
@@ -496,8 +498,13 @@ class Words:
             return f"{first:%a %b} {first.day}"
         if grain in ("minute", "second") and seconds <= 60:
             return self._moment(first)
-        same_day = first.date() == last.date()
-        return f"{self._moment(first)} to {bookings.clock_words(last) if same_day else self._moment(last)}"
+        if last.date() == first.date():
+            end = bookings.clock_words(last)
+        elif last == last.replace(hour=0, minute=0) and (last - timedelta(minutes=1)).date() == first.date():
+            end = "midnight"
+        else:
+            end = self._moment(last)
+        return f"{self._moment(first)} to {end}"
 
     def _moment(self, local: datetime) -> str:
         return f"{local:%a %b} {local.day}, {bookings.clock_words(local)}"

@@ -109,7 +109,7 @@ async function refresh() {
   looking = true;
   do {
     again = false;
-    const answer = await ask(location.pathname + "?phone=" + encodeURIComponent(composer.elements.phone.value));
+    const answer = await ask("/simulator/?phone=" + encodeURIComponent(composer.elements.phone.value));
     if (answer.status === 401) trouble(answer.html);
   } while (again);
   looking = false;
