@@ -129,7 +129,7 @@ def _offer(turn: Turn, booking: BookingView, offer: Offer, shop: ShopView) -> Se
         opening = "That time is taken. Near it:"
     else:
         opening = f"For your {label(booking, turn, shop)}, these times are free:"
-    numbers = " or ".join(str(number) for number in range(1, len(times) + 1))
+    numbers = " or ".join(", ".join(str(number) for number in range(1, len(times) + 1)).rsplit(", ", 1))
     return [
         Say(text=f"{opening}\n{lines}\nReply {numbers} to move it, or text another day or time."),
         Ask(

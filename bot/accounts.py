@@ -85,13 +85,11 @@ async def create(session: AsyncSession, email: str, name: str, role: str, passwo
         raise BotError(f"There is no role {role}; choose one of {', '.join(ROLES)}.")
     if not name.strip():
         raise BotError("A user needs a name; contacts and colleagues see its initials.")
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise BotError(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
     user = User(
         email=address,
         name=name.strip(),
         role=role,
-        password_hash=await asyncio.to_thread(_hasher.hash, password),
+        password_hash=await _hashed(password),
         created_at=await session.scalar(text("SELECT now()")),
     )
     try:
@@ -100,6 +98,22 @@ async def create(session: AsyncSession, email: str, name: str, role: str, passwo
     except IntegrityError as exc:
         raise BotError(f"{address} has a login already.") from exc
     return user
+
+
+async def set_password(session: AsyncSession, email: str, password: str) -> None:
+    """Give a user another password and end every session of theirs. Raises BotError, in words for people."""
+    hashed = await _hashed(password)
+    user = await session.scalar(select(User).where(User.email == normal_email(email)))
+    if user is None:
+        raise BotError(f"Nobody logs in as {email}; ./parley user list shows who does.")
+    user.password_hash = hashed
+    await session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+
+
+async def _hashed(password: str) -> str:
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise BotError(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
+    return await asyncio.to_thread(_hasher.hash, password)
 
 
 async def check(session: AsyncSession, email: str, password: str) -> User | None:

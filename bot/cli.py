@@ -400,21 +400,12 @@ def user_passwd(
     email: Email, password_stdin: PasswordStdin = False, port: Port = None, data_dir: DataDir = None
 ) -> None:
     """Give somebody a new password and end their sessions."""
-    from sqlalchemy import delete, select
-
     from bot import accounts
-    from bot.tables import LoginSession, User
 
     password, made = _new_password(password_stdin)
-    if not accounts.SHORTEST_PASSWORD <= len(password) <= accounts.LONGEST_PASSWORD:
-        raise BotError(f"a password has {accounts.SHORTEST_PASSWORD} to {accounts.LONGEST_PASSWORD} characters")
 
     async def change(session: "AsyncSession") -> None:
-        found = await session.scalar(select(User).where(User.email == accounts.normal_email(email)))
-        if found is None:
-            raise BotError(f"nobody logs in as {email}; ./parley user list shows who does")
-        found.password_hash = accounts._hasher.hash(password)  # with the same parameters as every other
-        await session.execute(delete(LoginSession).where(LoginSession.user_id == found.id))
+        await accounts.set_password(session, email, password)
 
     _in_database(_settings(port, data_dir), change)
     out.print(f"{escape(email)} has a new password and is logged out everywhere.", highlight=False, soft_wrap=True)
@@ -545,13 +536,13 @@ def test(arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTE
         "ruff format": [*python, "ruff", "format", "--check", ".", "parley"],
         "mypy": [*python, "mypy"],
     }
-    # Rasa's side has an environment of its own, where the options in pyproject.toml mean nothing.
-    nlu = [str(ROOT / "nlu" / ".venv" / "bin" / "python"), "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "nlu"]
+    # Rasa's side has an environment and options of its own.
+    nlu = [str(ROOT / "nlu" / ".venv" / "bin" / "python"), "-m", "pytest", "-q", "-c", "nlu/pytest.ini", "nlu/tests"]
     # One core each: the model and its tests, and what reads the source. Then pytest has all to itself.
     with ThreadPoolExecutor(2) as pool:
         source = pool.submit(lambda: [_step(name, command) for name, command in checks.items()])
         trained = _step("language model", [*python, "bot.cli", "train"])
-        passed = [trained and _step("nlu tests", [*nlu, "nlu/tests"], PYTHONPATH=str(ROOT / "nlu")), *source.result()]
+        passed = [trained and _step("nlu tests", nlu, PYTHONPATH=str(ROOT / "nlu")), *source.result()]
     if trained:
         cores = min(max(os.cpu_count() or 2, 2), 4)  # more would only wait for the one engine they share
         command = [*python, "pytest", "-n", str(cores), "--dist", "loadgroup", *(arguments or [])]

@@ -298,9 +298,11 @@ class Conversations:
         if match is None:
             return await self._ask_rasa(facts, watch, gone)
         if gone and match.changes:
-            asked = replace(match, changes=())
-            again = await self._ask_rasa(facts, watch, gone, intent="reschedule_booking", decision="answer")
-            return replace(again, answers=asked.question.id)
+            wanted = [change.to.start for change in match.changes if isinstance(change, Reschedule)]
+            again = await self._ask_rasa(
+                facts, watch, gone, intent="reschedule_booking", decision="answer", wanted=wanted
+            )
+            return replace(again, answers=match.question.id)
         if match.intent is not None:
             asked_text = str(match.question.payload.get("text") or body)
             again = await self._ask_rasa(
@@ -319,7 +321,9 @@ class Conversations:
         decision: Literal["bot", "keyword", "answer"] = "bot",
         words: str | None = None,
         chosen: str | None = None,
+        wanted: Sequence[datetime] = (),
     ) -> Outcome:
+        """What Rasa makes of the text, or of `words` in its place; `wanted` are times known without reading it."""
         body = words if words is not None else facts.message.body
         booking = facts.bookings[0] if facts.bookings else None
         hours = facts.shop.hours_at(booking.location_id if booking else None)
@@ -327,14 +331,14 @@ class Conversations:
         offered = [start for start in _offered(question) if start is not None]
         # "4pm" and "an hour later" mean what was offered last, else the booking.
         anchor = offered[0] if offered else booking.starts_at if booking else None
-        times = when.read(body, facts.now, facts.shop.zone, hours, anchor)
+        times = [reading.as_entity() for reading in when.read(body, facts.now, facts.shop.zone, hours, anchor)]
         watch.lap("time")
         context = {
             "now": facts.now.isoformat(),
             "zone": facts.shop.zone.key,
             "contact_id": str(facts.contact.id),
             "turn_id": str(facts.message.id),
-            "times": [reading.as_entity() for reading in times],
+            "times": [*times, *map(_minute, wanted)],
             "unclear": facts.conversation.unclear,
             "out_of_scope": facts.conversation.out_of_scope,
             "open": _open_context(question),
@@ -351,7 +355,7 @@ class Conversations:
             return _give_up(facts, "failed_action", "Rasa refused this text; a person has it.")
         watch.lap("rasa")
         entities = [entity.model_dump() for entity in turn.reading.entities]
-        entities += [{"entity": "time", "value": reading.as_entity()} for reading in times]
+        entities += [{"entity": "time", "value": value} for value in times]
         reading = Reading(
             turn.reading.intent,
             turn.reading.confidence,
@@ -626,6 +630,11 @@ def _open_context(question: OpenQuestion | None) -> dict[str, Any] | None:
         "affirmative": [index for index, option in enumerate(ask.options, 1) if option.changes],
         "reminder": ask.reminder,
     }
+
+
+def _minute(start: datetime) -> dict[str, Any]:
+    """A moment in the form of a `time` entity."""
+    return {"from": start.isoformat(), "to": (start + timedelta(minutes=1)).isoformat(), "grain": "minute"}
 
 
 def _offered(question: OpenQuestion | None) -> list[datetime | None]:

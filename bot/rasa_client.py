@@ -99,7 +99,7 @@ class RasaClient:
                 response = await self._http.post(
                     f"{url}/webhooks/parley/turn", content=body, headers=self._headers, timeout=self._timeout_s
                 )
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 trouble = type(error).__name__
                 continue
             if response.status_code >= 500:
@@ -115,7 +115,7 @@ class RasaClient:
         for url in self._in_turns():
             try:
                 response = await self._http.get(f"{url}/webhooks/parley/health", timeout=READY_SECONDS)
-            except httpx.TransportError:
+            except httpx.RequestError:
                 continue
             if response.status_code == 200:
                 return True

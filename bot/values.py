@@ -4,7 +4,7 @@ Actions and the functions of bot/shop and bot/outreach return these. The engine 
 the one transaction that ends the turn. An action sends a value through Rasa as `{"parley": {...}}` in a custom payload.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -241,5 +241,5 @@ class ShopText(Frozen):
 
 
 def at(moment: datetime) -> str:
-    """An instant as ISO 8601 for effects and logs."""
-    return moment.isoformat()
+    """An instant as ISO 8601 in UTC, for effects and logs."""
+    return moment.astimezone(UTC).isoformat()

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,6 +153,7 @@ class Engine:
             except subprocess.TimeoutExpired:
                 self.kill(name)
         self._http.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- the carrier's side ----------------------------------------------------------------------------------------
 
@@ -235,6 +237,11 @@ class Engine:
         """Rows of a query, as dicts."""
         with psycopg.connect(self.app_url, row_factory=dict_row) as connection:
             return connection.execute(sql.SQL(statement), values or None).fetchall()
+
+    def run_sql(self, statement: LiteralString, *values: object) -> None:
+        """Change rows behind the engine's back, as time or another machine would."""
+        with psycopg.connect(self.app_url) as connection:
+            connection.execute(sql.SQL(statement), values)
 
     def new_contact(self, name: str | None = None, consents: bool = True) -> tuple[UUID, str]:
         """A contact nobody else has, with service consent; id and phone."""

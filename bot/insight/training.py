@@ -50,6 +50,8 @@ def train(root: Path, python: Path, on_line: Callable[[str], None]) -> Path:
     `on_line` gets each line Rasa writes. The model appears under its name only when it is whole, so a killed training
     leaves nothing behind that looks like one. Raises TrainingFailed.
     """
+    if not python.exists():
+        raise TrainingFailed(f"Rasa's environment has no {python}; ./parley builds it")
     name = fingerprint(root)
     models = root / "models"
     models.mkdir(exist_ok=True)
@@ -69,8 +71,10 @@ def _run_rasa(root: Path, python: Path, scratch: Path, name: str, on_line: Calla
     environment = {
         **os.environ,
         "PYTHONPATH": str(root / "nlu"),
-        # Rasa would keep a cache of half-trained components in the checkout; a training takes seconds without it.
-        "RASA_CACHE_DIRECTORY": str(scratch / "cache"),
+        # Rasa would keep a cache of half-trained components; a training takes seconds without it.
+        "RASA_MAX_CACHE_SIZE": "0",
+        # The matrices are small: threads would only wait for each other.
+        "OMP_NUM_THREADS": "1",
     }
     last: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(
@@ -84,8 +88,15 @@ def _run_rasa(root: Path, python: Path, scratch: Path, name: str, on_line: Calla
         errors="replace",
     ) as rasa:
         assert rasa.stdout is not None  # it is a pipe
-        for line in rasa.stdout:
-            last.append(line.rstrip())
-            on_line(last[-1])
+        try:
+            for line in rasa.stdout:
+                last.append(line.rstrip())
+                on_line(last[-1])
+        except BaseException:
+            rasa.kill()  # leaving the block would wait for the whole training
+            raise
+    if rasa.returncode < 0:
+        ended = f"Training was ended by signal {-rasa.returncode}; if nobody did that, the host ran out of memory."
+        raise TrainingFailed("\n".join([ended, *last]))
     if rasa.returncode != 0:
         raise TrainingFailed("Rasa could not train a model. It ended with:\n" + "\n".join(last))

@@ -94,8 +94,8 @@ async def inbox(session: AsyncSession, me: UUID, chosen: Filter, query: str, now
     """Tickets of one filter, those who wait longest first; `query` is a name, a number, words of a text, or T101."""
     words = " ".join(query.split()).lower()
     digits = "".join(char for char in words if char.isdigit())
-    # A number is looked for by its digits only where nothing else was typed: "order 1042" is words.
-    plain = not any(char.isalpha() for char in words) and len(digits) >= 3
+    # Only what can be part of a number is looked for among numbers: "order 1042" and "100%" are words.
+    plain = len(digits) >= 3 and not words.strip("+()-./ 0123456789")
     values = {"me": me, "q": words, "digits": digits if plain else "", "limit": LISTED}
     counts = (
         await session.execute(
