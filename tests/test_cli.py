@@ -292,8 +292,8 @@ async def test_users_are_listed_without_their_passwords(app_url: str, db: Databa
         (["add", "max", "--name", "Max"], "a long password", "max is no email address"),
         (["add", "max@shop.example", "--name", "Max"], "short", "A password has 10 to 200 characters"),
         (["add", "max@shop.example", "--name", "Max", "--role", "king"], "a long password", "There is no role king"),
-        (["passwd", "max@shop.example"], "a long password", "nobody logs in as max@shop.example"),
-        (["passwd", "max@shop.example"], "short", "a password has 10 to 200 characters"),
+        (["passwd", "max@shop.example"], "a long password", "Nobody logs in as max@shop.example"),
+        (["passwd", "max@shop.example"], "short", "A password has 10 to 200 characters"),
         (["passwd", "max@shop.example"], "", "standard input holds no password"),
     ],
 )

@@ -5,6 +5,7 @@ It decides nothing about what an action may answer, and its errors never quote a
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from jsonschema.validators import validator_for
@@ -36,6 +37,8 @@ def install() -> None:
 
     RemoteAction._validate_action_result = check
     RemoteAction.run = _run
+    # It would quote the answer of an action that refused; the turn that fails for it has a line of its own.
+    logging.getLogger(RemoteAction.__module__).disabled = True
 
 
 async def _run(action: RemoteAction, *args: Any, **kwargs: Any) -> list[Event]:
@@ -46,5 +49,7 @@ async def _run(action: RemoteAction, *args: Any, **kwargs: Any) -> list[Event]:
     try:
         return await _rasas_run(action, *args, **kwargs)
     except Exception as error:
-        this_turn().failed.append(f"{action.name()} ({type(error).__name__})")
+        cause = error.__cause__ or error
+        status = getattr(cause, "status", None)
+        this_turn().failed.append(f"{action.name()} ({type(cause).__name__ if status is None else f'HTTP {status}'})")
         return []

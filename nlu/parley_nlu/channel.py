@@ -157,18 +157,17 @@ def read(request: Request, domain: Domain) -> Question:
         raise Malformed("the body is not JSON") from None
     if not isinstance(body, dict):
         raise Malformed("the body is not a JSON object")
-    if not isinstance(body.get("sender"), str) or not body["sender"]:
+    sender, text, intent, context, state = map(body.get, ("sender", "text", "intent", "context", "state"))
+    if not isinstance(sender, str) or not sender:
         raise Malformed("sender must be the conversation's id")
-    if not isinstance(body.get("text"), str):
+    if not isinstance(text, str):
         raise Malformed("text must be a string")
-    if not isinstance(body.get("context"), (dict, type(None))):
-        raise Malformed("context must be an object")
-    if not isinstance(body.get("state"), (dict, type(None))):
-        raise Malformed("state must be an object or null")
-    intent = body.get("intent")
+    for name, value in (("context", context), ("state", state)):
+        if not isinstance(value, (dict, type(None))):
+            raise Malformed(f"{name} must be an object or null")
     if intent is not None and (intent not in domain.intents or intent in RASAS_OWN):
         raise Malformed("intent must be one of the domain's intents or null")
-    return Question(body["sender"], body["text"], intent, body.get("context") or {}, body.get("state"))
+    return Question(sender, text, intent, context or {}, state)
 
 
 async def answer(question: Question, agent: Agent) -> dict[str, Any]:
@@ -202,20 +201,13 @@ async def answer(question: Question, agent: Agent) -> dict[str, Any]:
     if not replies.items:
         raise TurnFailed("nothing came of the turn")
     done = time.perf_counter()
+    spent = {"parse": read_at - started, "predict": done - read_at, "total": done - started}
     return {
         "replies": replies.items,
         "reading": reading(parsed),
         "state": trim(turn.tracker),
-        "ms": {
-            "parse": _ms(started, read_at),
-            "predict": _ms(read_at, done),
-            "total": _ms(started, done),
-        },
+        "ms": {step: round(seconds * 1000, 2) for step, seconds in spent.items()},
     }
-
-
-def _ms(start: float, end: float) -> float:
-    return round((end - start) * 1000, 2)
 
 
 async def parse(question: Question, agent: Agent) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Reads what a pattern of the training data points at, such as the digits of "order no. 1042"; it guesses nothing.
 
-Rasa's own extractor takes the whole match; here a pattern names the part that is the value: (?P<value>…).
+Rasa's own extractor takes the whole match; here a pattern names the part that is the value: (?P<value>…). One that
+names none is a hint for the RegexFeaturizer.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ class PatternExtractor(RegexEntityExtractor):
     """Entities by the `regex` entries of data/, named as the entry is, case ignored, one at a place."""
 
     def train(self, training_data: TrainingData) -> Resource:
-        """Learn the patterns of data/."""
+        """Learn the patterns of data/ that name a value."""
         # Rasa's own would keep only patterns of entities that are also marked in examples.
-        self.patterns = extract_patterns(training_data, use_lookup_tables=False, use_regexes=True)
+        patterns = extract_patterns(training_data, use_lookup_tables=False, use_regexes=True)
+        self.patterns = [each for each in patterns if "value" in re.compile(each["pattern"]).groupindex]
         self.persist()
         return self._resource
 

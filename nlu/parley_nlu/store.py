@@ -98,18 +98,17 @@ def restore(sender_id: str, state: dict[str, Any], domain: Domain) -> DialogueSt
     """The tracker a state stands for; an empty state is a fresh conversation.
 
     A state may come from an older model or an older shape: slots this model has are kept, the rest is left behind.
-    The tracker is never empty, so Rasa starts no session of its own: that would copy the turn's context into a slot.
+    The tracker is never without a turn that ended in listening: Rasa would start a session of its own, which copies the
+    turn's context into a slot, and would not take the text as the next thing to answer.
     """
     known = {slot.name for slot in domain.slots}
-    memory: list[Event] = []
-    if state.get("version") == VERSION:
-        memory += _replay(_dict(state.get("last")), domain)
-        if state.get("form") in domain.form_names:
-            memory.append(ActiveLoop(state["form"]))
+    of_this_shape = state.get("version") == VERSION
+    last = _replay(_dict(state.get("last")), domain) if of_this_shape else []
+    memory: list[Event] = last or [ActionExecuted(ACTION_LISTEN_NAME)]
+    if of_this_shape and state.get("form") in domain.form_names:
+        memory.append(ActiveLoop(state["form"]))
     memory += [SlotSet(name, value) for name, value in _dict(state.get("slots")).items() if name in known]
-    return DialogueStateTracker.from_events(
-        sender_id, memory or [ActionExecuted(ACTION_LISTEN_NAME)], domain.slots, domain=domain
-    )
+    return DialogueStateTracker.from_events(sender_id, memory, domain.slots, domain=domain)
 
 
 def _replay(last: dict[str, Any], domain: Domain) -> list[Event]:
@@ -117,7 +116,7 @@ def _replay(last: dict[str, Any], domain: Domain) -> list[Event]:
     intent, actions, entities = last.get("intent"), last.get("actions"), last.get("entities")
     if intent not in domain.intents or not isinstance(actions, list) or not isinstance(entities, list):
         return []
-    if any(name not in domain.action_names_or_texts for name in actions):
+    if actions[-1:] != [ACTION_LISTEN_NAME] or any(name not in domain.action_names_or_texts for name in actions):
         return []
     known = [each for each in map(_dict, entities) if each.get("entity") in domain.entities and "value" in each]
     return [

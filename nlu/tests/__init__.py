@@ -1,0 +1,1 @@
+"""Tests of Rasa's side, run in Rasa's own environment."""
