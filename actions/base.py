@@ -1,7 +1,7 @@
 """What every action is: facts of the turn in, values out; the engine carries them out when the turn is committed."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -37,6 +37,7 @@ class Turn:
     confidence: float
     ranking: Sequence[tuple[str, float]]
     entities: Sequence[dict[str, Any]]
+    slots: Mapping[str, Any]
     contact_id: UUID
     now: datetime
     zone: ZoneInfo
@@ -64,6 +65,7 @@ def turn_of(tracker: Tracker) -> Turn:
         confidence=float(message["intent"]["confidence"]),
         ranking=[(item["name"], float(item["confidence"])) for item in message.get("intent_ranking", [])],
         entities=message.get("entities", []),
+        slots=tracker.slots,
         contact_id=UUID(context["contact_id"]),
         now=now,
         zone=ZoneInfo(context["zone"]),

@@ -28,4 +28,6 @@ class OrderStatus(ShopAction):
         if not found:
             return [Say(text='I find no order for this number. If you ordered with another one, text "person".')]
         moving = [order for order in found if order.status not in ("delivered", "cancelled")] or found[:1]
+        # "and when will it come?" means the order spoken of last.
+        moving.sort(key=lambda order: order.number != turn.slots.get("order_number"))
         return [Say(text="\n".join(orders.status_words(order, turn.zone) for order in moving[:TOLD]))]

@@ -6,9 +6,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from actions.appointments import Reschedule, agree, offered_time
 from actions.base import ShopAction, Turn
+from bot import values
 from bot.shop import shopfile
 from bot.values import Dismiss, Say, Value
 
+#: "I don't wish to get these" is read as a no, and at a quarter as an opt-out; of the held-out texts with this much or
+#: more, none that answered nothing meant anything else.
+MAYBE = 0.2
 OFFER = "I can help with your booking, your order or our hours."
 
 
@@ -29,12 +33,17 @@ class Affirm(Reschedule):
 
 
 class Deny(Reschedule):
-    """No: nothing is changed, unless another time is named along with it ("no, thursday")."""
+    """No: nothing is changed, unless another time is named along with it ("no, thursday").
+
+    A no that answers nothing and could be an opt-out is one, told as unsure.
+    """
 
     called = "action_deny"
 
     async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
         """Another offer, or the choice dismissed."""
+        if turn.open is None and dict(turn.ranking).get("opt_out", 0.0) >= MAYBE:
+            return [values.OptOut(sure=False)]
         if turn.open is None:
             return [Say(text="OK, nothing is changed.")]
         if turn.wishes and turn.open.kind == "booking_change":

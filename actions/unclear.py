@@ -31,8 +31,8 @@ class Unclear(ShopAction):
 
     async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
         """A numbered choice, or the hand-over."""
-        if turn.unclear > 0:
-            return [HandOver(reason="unclear", note="Two texts in a row were not understood.")]
+        if turn.unclear or turn.out_of_scope:
+            return [HandOver(reason="unclear", note="Two texts in a row could not be answered.")]
         likely = [name for name, confidence in turn.ranking if name in CHOICES and confidence >= WORTH]
         names = list(dict.fromkeys([*likely, *USUAL]))[:SHOWN]
         options = [Option(label=CHOICES[name], intent=name) for name in names] + [PERSON]
@@ -53,8 +53,8 @@ class OutOfScope(ShopAction):
 
     async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
         """What the shop does by text, or the hand-over."""
-        if turn.out_of_scope > 0:
-            return [HandOver(reason="out_of_scope", note="Two texts in a row asked for what the bot does not do.")]
+        if turn.unclear or turn.out_of_scope:
+            return [HandOver(reason="out_of_scope", note="Two texts in a row could not be answered.")]
         return [
             values.Unclear(kind="out_of_scope"),
             Say(text=f'I can\'t help with that by text. {OFFER} Text "person" to talk to someone.'),

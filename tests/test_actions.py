@@ -47,6 +47,7 @@ async def run(
     ranking: Sequence[tuple[str, float]] = (),
     entities: Sequence[dict[str, Any]] = (),
     times: Sequence[tuple[datetime, datetime, str]] = (),
+    slots: dict[str, Any] | None = None,
     **context: Any,
 ) -> Sequence[Value]:
     """The values of one action, through rasa-sdk's own tracker and dispatcher."""
@@ -70,7 +71,7 @@ async def run(
         "entities": list(entities),
         "metadata": metadata,
     }
-    tracker = Tracker("conversation", {}, message, [], False, None, {}, "action_listen")
+    tracker = Tracker("conversation", slots or {}, message, [], False, None, {}, "action_listen")
     dispatcher = CollectingDispatcher()
     (found,) = [item for item in all_actions(db) if item.name() == action]
     await found.run(dispatcher, tracker, {})
@@ -179,6 +180,34 @@ async def test_no_thursday_offers_thursday(db: Database) -> None:
     )
 
     assert {3} == {span.start.astimezone(ZONE).day for span in one(values, Hold).spans}
+
+
+@pytest.mark.parametrize("likely, opts_out", [(0.25, True), (0.05, False)])
+async def test_a_no_to_nothing_that_may_be_an_opt_out_is_one(db: Database, likely: float, opts_out: bool) -> None:
+    """When unsure, opt out, and say so in other words."""
+    values = await run(db, "action_deny", await somebody(db), intent="deny", ranking=[("opt_out", likely)])
+
+    assert opts_out == ([OptOut(sure=False)] == list(values))
+
+
+async def test_the_order_spoken_of_last_is_told_first(db: Database) -> None:
+    """A question without a number is about the one named before."""
+    owner = await somebody(db)
+    async with db.begin() as session:
+        for number in ("7002", "7003"):
+            session.add(
+                Order(
+                    number=number,
+                    contact_id=owner,
+                    status="placed",
+                    placed_at=NOW + timedelta(minutes=int(number) - 7000),
+                    items=[{"name": "Nova heels", "quantity": 1}],
+                )
+            )
+
+    told = await run(db, "action_order_status", owner, slots={"order_number": "7002"})
+
+    assert words(told).splitlines()[0].startswith("Order 7002")
 
 
 async def test_no_alone_changes_nothing(db: Database) -> None:
@@ -309,7 +338,9 @@ async def test_twice_out_of_scope_gets_a_person(db: Database) -> None:
 
     first = await run(db, "action_out_of_scope", contact)
     second = await run(db, "action_out_of_scope", contact, out_of_scope=1)
+    mixed = await run(db, "action_out_of_scope", contact, unclear=1)
 
+    assert one(mixed, HandOver).reason == "out_of_scope"
     assert "out_of_scope" == one(first, Unclear).kind
     assert "out_of_scope" == one(second, HandOver).reason
 
