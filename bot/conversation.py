@@ -328,10 +328,11 @@ class Conversations:
         booking = facts.bookings[0] if facts.bookings else None
         hours = facts.shop.hours_at(booking.location_id if booking else None)
         question = facts.dialogue_question
-        offered = [start for start in _offered(question) if start is not None]
-        # "4pm" and "an hour later" mean what was offered last, else the booking.
-        anchor = offered[0] if offered else booking.starts_at if booking else None
-        times = [reading.as_entity() for reading in when.read(body, facts.now, facts.shop.zone, hours, anchor)]
+        # "4pm", "an hour later" and "no, thursday" mean what was offered last, else the booking.
+        offered = next((start for start in _offered(question) if start is not None), None)
+        anchor = offered or (booking.starts_at if booking else None)
+        read = when.read(body, facts.now, facts.shop.zone, hours, anchor, offered)
+        times = [reading.as_entity() for reading in read]
         watch.lap("time")
         context = {
             "now": facts.now.isoformat(),
@@ -531,7 +532,8 @@ def match_answer(body: str, facts: Facts) -> Match | None:
             if rating is not None:
                 late = asked.expires_at is not None and asked.expires_at < facts.now
                 return _match_rating(asked, surveys.answer_rating(rating, asked.id, late), rating.score)
-        if asked.kind == "booking" and core in _YES:
+        # While a choice about a booking is open, a yes is meant for that; Rasa's reading of it says which.
+        if asked.kind == "booking" and core in _YES and (question is None or question.kind == "clarify"):
             booking = next((item for item in facts.bookings if item.id == asked.booking_id), None)
             if booking is not None:
                 return _match_booking(asked, booking, facts)

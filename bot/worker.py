@@ -25,6 +25,7 @@ from bot.errors import LeaseLost, RasaUnavailable
 from bot.rasa_client import RasaClient
 from bot.sender import Pacer, Sender
 from bot.settings import Secrets, Settings, load_secrets
+from bot.shop import when
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class Worker:
 async def run(settings: Settings) -> None:
     """The worker process, until SIGTERM."""
     secrets = _prepare(settings, "worker")
+    when.load()  # on the main thread, before the first text asks for it
     db = Database(settings.database_url, "parley-worker", pool_size=CONCURRENCY + 2)
     async with httpx.AsyncClient(trust_env=False) as http:
         rasa = RasaClient(settings.rasa_url, secrets.internal_token, settings.rasa_timeout_seconds, http)

@@ -1,5 +1,7 @@
 """Time phrases as people text them; each case is a text somebody could send, on Monday 23 November 2026 at 10:00."""
 
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -285,6 +287,31 @@ def test_without_a_booking_a_clock_time_is_the_next_the_shop_is_open(text: str, 
     assert expected == told(text, booking=None)
 
 
+OFFERED = datetime(2026, 12, 9, 11, 0, tzinfo=NEW_YORK)
+
+
+@pytest.mark.parametrize(
+    "text, start",
+    [
+        ("no, thursday", "2026-12-10T00:00"),
+        ("wed", "2026-12-09T00:00"),
+        ("tues works better", "2026-12-08T00:00"),
+        ("sat 10am", "2026-12-12T10:00"),
+        ("thurs at 3", "2026-12-10T15:00"),
+        ("4pm", "2026-12-09T16:00"),
+        ("next friday", "2026-12-04T00:00"),
+        ("this friday", "2026-11-27T00:00"),
+        ("thursday dec 17", "2026-12-17T00:00"),
+        ("thursday the 17th", "2026-12-17T00:00"),
+    ],
+)
+def test_a_weekday_answers_the_week_that_was_offered(text: str, start: str) -> None:
+    """Asked about a Wednesday in a fortnight, "thursday" is the day after, unless the text names another week."""
+    reading = read(text, NOW, NEW_YORK, HOURS, OFFERED, OFFERED)[0]
+
+    assert datetime.fromisoformat(start).replace(tzinfo=NEW_YORK) == reading.start
+
+
 def test_a_clock_time_skips_days_the_shop_is_closed() -> None:
     """On a Saturday evening "at 3" is Monday afternoon: the shop is closed on Sunday."""
     saturday = datetime(2026, 11, 28, 19, 0, tzinfo=NEW_YORK)
@@ -393,6 +420,37 @@ def test_a_week_later_keeps_the_clock_time_over_a_change_of_clocks() -> None:
     [reading] = read("push it back a week", now, NEW_YORK, HOURS, booking)
 
     assert "2026-11-04T14:00:00-05:00" == reading.as_entity()["from"]
+
+
+# -- the process it runs in ----------------------------------------------------------------------------------------
+
+_INTERRUPTED = """
+import os, signal
+from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
+from bot.shop.when import read
+assert read("friday", datetime.now(timezone.utc), ZoneInfo("America/New_York"), None, None)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.sigtimedwait([signal.SIGUSR1], 5)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_still_stops_a_process_that_has_read_a_text() -> None:
+    """Duckling's runtime takes SIGINT for itself; a process that read a text has it back."""
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, check=True, timeout=30)
+
+    assert "interrupted" == done.stdout.strip()
+
+
+def test_importing_the_reader_starts_nothing() -> None:
+    """Commands that read no text do not pay for Duckling's runtime."""
+    script = "import sys; import bot.shop.when; print('duckling' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+
+    assert "False" == done.stdout.strip()
 
 
 # -- whatever the text ---------------------------------------------------------------------------------------------

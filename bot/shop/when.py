@@ -4,11 +4,13 @@ It answers nothing, looks nothing up and never raises on a text; what it is not 
 
 A text goes through stages: slang and words that name no time (tables), Duckling, which mention is wanted and which is
 refused or only names the booking to be moved, then, where the shop is known, the day and am or pm of each.
-"Next tuesday" is Duckling's: the Tuesday of next week. Left unread on purpose: bare numbers, "forward" (earlier to some,
-later to others), "weekdays", seasons, time zones other than the shop's, and any language but English.
+"Next tuesday" is Duckling's: the Tuesday of next week; "monday" on a Monday is today. Left unread on purpose: bare
+numbers, "forward" (earlier to some, later to others), "weekdays", seasons, other time zones, any language but English.
 """
 
 import re
+import signal
+import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +19,6 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
-
-import duckling
 
 from bot import text as texts
 from bot.shop.hours import Hours, Opening, wall_time
@@ -57,12 +57,13 @@ _SLANG = [
     (r"\bthursd?ay\b|\bthurday\b", "thursday"),
     (r"\bsaterday\b", "saturday"),
     (r"\b(?:arvo|afternon|aftrnoon)(s?)\b", r"afternoon\1"),
-    (r"\b(?:mornin|mrng)(s?)\b", r"morning\1"),
+    (r"\b(?:mornin|mrng|morn)(s?)\b", r"morning\1"),
     (r"\b(?:afta|aft|aftr)\b", "after"),
     (r"\bb4\b", "before"),
     (r"\b(?:btwn|btw|b/w|betw)(?= \d)", "between"),
     (r"(?<=\d) ?(?:n|&) ?(?=\d)", " and "),
     (rf"\b2 (?=next\b|the\b|{_DAY}\b)", "to "),
+    *[(rf"\b({_MONTH}) (\d{{1,2}}(?:st|nd|rd|th)?)(?:,| or|, or) (?=\d{{1,2}}(?:st|nd|rd|th)\b)", r"\1 \2 or \1 ")] * 2,
     (r"\bor (?=\d{1,2}(?:st|nd|rd|th)\b)", "or the "),
     (r"\b(?:noon|midday)[ -]?ish\b|\blunch ?time\b|\b(?:at|around|over) lunch\b", "noon"),
     (r"(?<=\d)-(?=ish\b)", ""),
@@ -74,7 +75,7 @@ _SLANG = [
     (rf"\b(?:mid|early|late|later|beginning of|middle of|end of)[ -](?=(?:in the )?{_PART}|(?:next|this) week)", ""),
     (r"\b(?:not (?:before|until|till?)|no (?:earlier|sooner) than|(?<!no )later than)\b", "after"),
     (r"\b(?:not after|no later than|(?:earlier|sooner) than)\b", "before"),
-    (r"(\b(?:not|ca'?n'?t|won'?t)\b[^,.;?!]{0,30}),", r"\1;"),
+    (r"(\b(?:not|ca'?n'?t|\w+n'?t)\b[^,.;?!]{0,30}),", r"\1;"),
     (rf"(\b{_MOVE}\b[^.?!]*)\bfrom ({_TIME}|the \d+\w\w) to (?=\S)", r"\1my \2 appt; to "),
     (rf"\b(my|{_MOVE}) ({_TIME}) (?:to|for) (?=\S)", r"\1 my \2 appt; to "),
     (rf"(\b{_MOVE}\b[^.?!]*)\b(?:until|till?) ", r"\1to "),
@@ -82,6 +83,12 @@ _SLANG = [
 
 #: Read like this only where there is a shop: it has a closing hour, and its contacts text bare hours about bookings.
 _IN_SHOP = [
+    (r"\bbefore the weekend\b", "before friday"),
+    (r"\bafter the weekend\b", "after sunday"),
+    (rf"\b({_DAY}) am\b", r"\1 morning"),
+    (rf"\b({_DAY}) pm\b", r"\1 afternoon"),
+    (rf"\b(to|at|like|around|about|after|before|{_DAY}) (1[0-2]|[1-9])([0-5]\d)(?=$|[ ?!,])", r"\1 \2:\3"),
+    (r"(?<![\w'] )(?<!\w)(?=h(?:ou)?r (?:later|earlier|sooner))", "an "),
     (r"\bafter work\b", "after 5pm"),
     (r"\bafter (?:my )?lunch\b", "after 1pm"),
     (r"\bafter school\b", "after 3pm"),
@@ -93,15 +100,16 @@ _IN_SHOP = [
     (r"\bany ?day (?=after|before|between|from)", "any "),
     (rf"\bbetween ({_CLOCK}) and ({_CLOCK}) (?:on )?((?:next |this )?{_DAY})\b", r"\3 between \1 and \2"),
     (
-        r"\b(?:(?:the )?(?:soonest|earliest)|(?:next|first) available|as (?:early|soon) as (?:possible|you can|u can))\b",
+        r"\b(?:(?:the )?(?:soonest|earliest)|(?:next|first) available"
+        r"|as (?:early|soon) as (?:possible|you can|u can))\b",
         "asap",
     ),
     (rf"\bfrom ({_CLOCK}) on(?:wards?)?\b|({_CLOCK}) (?:onwards?|(?:or|and) (?:later|after))\b", r"after \1\2"),
     (rf"({_CLOCK}) (?:or|and) (?:earlier|before)\b", r"before \1"),
     (rf"({_HOUR}) ?(?:-|(?<!\b5 )(?<!\b10 )to|till?|thru) ?((?:1[0-2]|[1-9])){_END}", r"between \1 and \2"),
     (
-        r"\b(how (?:a?bout)|what about|do|make (?:it|that)|(?:let'?s|we) say|try|meant?|prefer|actually|maybe|(?<!d )like|to)"
-        rf" ({_HOUR}){_END}",
+        r"\b(how (?:a?bout)|what about|do|make (?:it|that)|(?:let'?s|we) say|try|meant?|prefer|actually|maybe|to"
+        rf"|(?<!d )like) ({_HOUR}){_END}",
         r"\1 at \2",
     ),
     (
@@ -113,6 +121,7 @@ _IN_SHOP = [
     (rf"\bnot ({_HOUR})[,;]? (?:but )?({_HOUR}){_END}", r"not at \1; at \2"),
     (rf"\bnot ({_HOUR}){_END}", r"not at \1"),
     (rf"(?<!at )({_HOUR}),? (?=not at )", r"at \1 "),
+    (rf"((?:n'?t|cant) [^;]{{0,24}}; )({_HOUR}){_END}", r"\1at \2"),
     (rf"\b({_DAY}),? ({_HOUR}){_END}", r"\1 at \2"),
     (rf"\b((?:at|around|about|after|before) {_CLOCK}) or ({_HOUR}){_END}", r"\1 or at \2"),
 ]
@@ -123,7 +132,8 @@ _NO_TIME = [
     r"#\s?\w+|\b(?:order|size|sz|option|ticket|suite|room|code|zip|invoice|item|style|tracking)s?"
     r"(?: (?:number|no|nr)\.?)?[ :]*\d[\w./-]*",
     r"[$£€] ?\d[\d.,]*|\b\d[\d.,]* ?(?:[$£€%]|(?:usd|dollars?|bucks?|cents|percent)\b)",
-    r"\d+(?:[:./-]+\d+){3,}|(?<![\d/])(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}(?![\d/])|(?<![\d/-])\d{3}[.-]\d{4}(?![\d-])|\d{5,}",
+    r"(?<![\d/])(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}(?![\d/])|(?<![\d/-])\d{3}[.-]\d{4}(?![\d-])",
+    r"\d+(?:[:./-]+\d+){4,}|\d{5,}",
     r"(?<![\d/])(?<!on )(?<!to )(?<!by )(?<!for )(?<!before )(?<!after )(?:[0-5] ?/ ?5|(?:10|\d) ?/ ?10|24/7)(?![\d/])"
     r"(?! (?:at|@|\d))",
     r"\b(?:\d+|one|two|three|four|five)(?: out)? of (?:an? )?(?:\d+|five|ten)\b",
@@ -136,9 +146,10 @@ _NO_TIME = [
     rf"(?:today|tonight|yesterday|this \w+|last \w+|the other \w+|{_WEEKDAY})\b",
     r"\bwhy not\b|\bca'?n'?t (?:we|you|u|i|wait)\b|\bcouldn'?t (?:we|you|u|i)\b",
     r"\bnot (?:sure|cancel\w*|a problem)\b|\bno (?:problem|prob|worries|rush)\b",
-    r"(?<!come )(?<!come in )(?<!free )\b(?:right )?now\b|\bone (?:sec|moment)\w*\b|\b(?:i|we|he|she|they|just) sat\b|\bthe sun\b",
-    r"\b(?:the|this|that) (?:(?:first|second|third|last|later|earlier|other|latest|middle|next) )?(?:one|time|option)\b",
-    r"\bthe (?:day|week|month)\b(?! (?:after|before|of|from)\b)|\b(?:summer|winter|autumn|fall|spring)s?\b",
+    r"(?<!come )(?<!come in )(?<!free )\b(?:right )?now\b|\bone (?:sec|moment)\w*\b",
+    r"\b(?:i|we|he|she|they|just) sat\b|\bthe sun\b",
+    r"\b(?:the|this|that) (?:(?:first|second|third|last|later|earlier|other|latest|middle) )?(?:one|time|option)\b",
+    r"\bthe (?:day|week|month)\b(?! (?:after|before|of|from) \w)|\b(?:summer|winter|autumn|fall|spring)s?\b",
 ]
 
 _ALWAYS = [(re.compile(pattern), words) for pattern, words in _SLANG]
@@ -152,18 +163,21 @@ _REACH = (
 )
 _REFUSED_BEFORE = re.compile(
     r"\b(?:ca'?n'?t|cannot|can not|couldn'?t|won'?t|unable|not able|busy|away|out of town|closed|never|do(?:es)?n'?t"
-    rf"|(?:have to|gotta|i|i'?m) work(?:ing)?|instead of|rather than|in place of|except|besides|other than|on vacation|on holiday){_REACH}"
+    r"|(?:have to|gotta|i|i'?m) work(?:ing)?|instead of|rather than|in place of|except|besides|other than"
+    rf"|on vacation|on holiday){_REACH}"
     r"|\bany\w*(?: \w+)? but (?:on |the )*$|\bnot\b(?! only)[^,.;?!~]{0,16}$"
 )
 _REFUSED_AFTER = re.compile(
-    r"^(?:'?s)?(?: (?:is|are|was|so|really|just|actually))* (?:no good|bad|out|full|taken|isn'?t|aren'?t|(?:do|does|wo)n'?t"
-    r"|ca'?n'?t|cannot|no longer|impossible|too (?:early|late|soon|far)"
+    r"^(?:'?s)?(?: (?:is|are|was|so|really|just|actually))* (?:no good|bad|out|full|taken"
+    r"|(?:is|are|do|does|wo)n'?t|ca'?n'?t|cannot|no longer|impossible|too (?:early|late|soon|far)"
     r"|not (?:good|great|gonna|going|possible|working|ok|okay|free|available|an option)"
-    r"|(?:i'?m|i am|we'?re) (?:busy|away|out|working|not)|(?:i|we) (?:ca'?n'?t|cannot|won'?t|work|have (?:class|to|a)))\b"
+    r"|(?:i'?m|i am|we'?re) (?:busy|away|out|working|not)|(?:i|we) (?:ca'?n'?t|cannot|won'?t|work"
+    r"|have (?:class|to|a)))\b"
 )
 _PAST = re.compile(
     r"\b(?:ordered|bought|purchased|received|arrived|shipped|delivered|paid|waited|waiting|placed|returned|called|texted"
-    rf"|emailed|wrote|visited|went|came|happened|got it|since|booked|supposed to|has ?n't|have ?n't|broke|fell){_REACH}|\bsince\b"
+    r"|emailed|wrote|visited|went|came|happened|got it|since|booked|supposed to"
+    rf"|ha(?:s|ve)n'?t|broke|fell){_REACH}|\bsince\b"
 )
 _LISTED = re.compile(r"^\s*(?:,?\s*(?:or|nor|and|&)|/)\s*(?:on |the |at )*$")
 _CORRECTED = re.compile(
@@ -186,15 +200,17 @@ _PUSHED = re.compile(
 )
 _LATE = re.compile(r"\b(?:be|am|i'?m|we'?re|running|run) (?:about |like |at least )?$")
 _COMPARED = re.compile(
-    r"\b(?:something|anything|any|an?|come(?: in)?|got|me|get in|but|little|bit|much|to|on|make it) (later|earlier|sooner)\b"
+    r"\b(?:something|anything|any|an?|come(?: in)?|got|me|get in|but|little|bit|much|to|on|make it)"
+    r" (later|earlier|sooner)\b"
     r"(?P<day> (?:date|day))?|\b(later|earlier|sooner) (?:slot|time|on \d{4}-)"
 )
 
-#: Words by the part they play in a phrase. One call of Duckling gets a stretch that plays each part once (clock times and
-#: weekdays twice in a range): what contradicts itself ("until 4pm this weekend december 9am") sends Duckling searching
-#: decades for a time that never comes, and a hundred such characters took it minutes. Nobody texts that.
+#: Words by the part they play in a phrase. One call of Duckling gets a stretch that plays each part once (clock times
+#: and weekdays twice in a range): what contradicts itself ("until 4pm this weekend december 9am") sends Duckling
+#: searching decades for a time that never comes, and a hundred such characters took it minutes. Nobody texts that.
 _TOKEN = re.compile(
-    rf"(?P<date>{_MONTH}\b(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?|\d+/\d[\d/]*|\d{{4}}-\d\d-\d\d|\w+mas\b|thanksgiving|easter|eve\b"
+    rf"(?P<date>{_MONTH}\b(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?|\d+/\d[\d/]*|\d{{4}}-\d\d-\d\d|\w+mas\b"
+    r"|thanksgiving|easter|eve\b"
     rf"|\d+(?:st|nd|rd|th)\b(?: of {_MONTH})?)"
     r"|(?P<weekend>weekends?\b)|(?P<unit>(?:\d+ )?(?:weeks?|months?|years?|days?|hours?|hrs?|min\w*|asap)\b)"
     rf"|(?P<weekday>(?:{_DAY}|\w*day)\b)"
@@ -203,7 +219,8 @@ _TOKEN = re.compile(
     r"|(?P<bound>(?:after|before|since|by|past|ago|first|last)\b)"
     r"|(?P<range>(?:between|from|to|until|till?|thru|through)\b|-)"
     r"|(?P<cut>or\b|[~\n;]|[.?!](?!\d))"
-    r"|(?P<joint>(?:the|on|at|of|in|an?|next|this|coming|and|around|about|[ap]m|o'?clock|ish|for|half|quarter|couple|few)\b)"
+    r"|(?P<joint>(?:the|on|at|of|in|an?|next|this|coming|and|around|about|[ap]m|o'?clock|ish|for|half|quarter"
+    r"|couple|few)\b)"
     r"|(?P<other>[a-z']+)"
 )
 _TWICE = {"clock", "weekday"}
@@ -223,8 +240,11 @@ class _Span(NamedTuple):
     point: bool = False
 
     def day(self) -> date:
-        edge = self.start if self.start is not None else (self.end or datetime.min) - timedelta(seconds=1)
-        return edge.date()
+        """The day it begins on; the day it ends on where its beginning is open."""
+        if self.start is not None:
+            return self.start.date()
+        assert self.end is not None
+        return (self.end - timedelta(seconds=1)).date()
 
     def on(self, day: date) -> "_Span":
         """The same clock times on another day."""
@@ -239,7 +259,7 @@ class _Span(NamedTuple):
 
 @dataclass(frozen=True)
 class _Mention:
-    """Words that name a time: a day or longer, a clock time of no day, a moment, the same hours of several days, a length."""
+    """Words that name a time: a day or longer, a clock time of no day, a moment, hours of each day, or a length."""
 
     begin: int
     stop: int
@@ -266,18 +286,26 @@ class Reading:
 
 
 def read(
-    text: str, now: datetime, zone: ZoneInfo, hours: Hours | None, booking_start: datetime | None
+    text: str,
+    now: datetime,
+    zone: ZoneInfo,
+    hours: Hours | None,
+    booking_start: datetime | None,
+    offered: datetime | None = None,
 ) -> list[Reading]:
     """Wanted times, best first, at most seven; empty where none is named. `now` and `booking_start` are aware.
 
     Without hours and booking a text is read as Duckling reads it, texting included. With either, opening hours decide
     am or pm, phrases such as "an hour later" and clock times of no day count from the booking, and times gone by are
-    left out. With neither bound named an end is None; a phrase bound to a day ends with it. Raises nothing on any text.
+    left out. With neither bound named an end is None; a phrase bound to a day ends with it. `offered` is the time we
+    proposed last: a bare weekday then means that week's. Raises nothing on any text.
     """
     wall = now.astimezone(zone).replace(tzinfo=None, microsecond=0)
     known = hours is not None or booking_start is not None
     booked = booking_start.astimezone(zone).replace(tzinfo=None) if booking_start is not None else None
     words = _clean(text, known, booked)
+    if offered is not None:
+        words = _that_week(words, offered.astimezone(zone).date(), wall.date())
     mentions = _mentions(words, wall, known)
     if booked is not None:
         mentions = _from_booking(words, mentions, booked)
@@ -299,10 +327,23 @@ def _clean(text: str, known: bool, booked: datetime | None) -> str:
     return _BLANK.sub("~", words)
 
 
+def _that_week(words: str, offered: date, today: date) -> str:
+    """Weekdays of no week, written as dates of the week that was offered."""
+    for ahead in range(7):
+        day = offered + timedelta(days=ahead - offered.weekday())
+        if day >= today:
+            bare = rf"(?<!next )(?<!this )(?<!last )(?<!coming )(?<!following )\b{day:%a}(?:[a-z]*day|s|rs?|nes|ur)?\b"
+            words = re.sub(
+                bare + rf"(?!s| (?:the )?\d+(?:st|nd|rd|th)| the \d| {_MONTH})", f"{day}", words, flags=re.IGNORECASE
+            )
+    return words
+
+
 def _dated(words: str, day: date) -> str:
     """Days named from the booking, written as dates."""
     words = re.sub(r"\b(?:in the day|(?:on )?(?:the )?(?:that|same) day)\b", f"on {day}", words)
     words = re.sub(rf"\b(?:the )?(?:(?:next|following) day|day after){_ALONE}", f"on {day + timedelta(days=1)}", words)
+    words = re.sub(rf"\bthe week after{_ALONE}", "the following week", words)
     words = re.sub(rf"\bthe day before{_ALONE}", f"on {day - timedelta(days=1)}", words)
     for ahead in range(1, 8):
         later = day + timedelta(days=ahead)
@@ -339,19 +380,35 @@ def _again(part: str, played: Sequence[str]) -> bool:
     """Whether this part of a phrase was played before, itself or by another of the same weight."""
     dated = sum(other in _DATED for other in played)
     return (
-        (part in played and part != "range" and not (part in _TWICE and "range" in played and played.count(part) < 2))
+        (part == "range" and played.count("range") >= 2)
+        or (
+            part in played and part != "range" and not (part in _TWICE and "range" in played and played.count(part) < 2)
+        )
         or (part in _DATED and dated >= (1 if "weekend" in (part, *played) else 2))
         or (part in _TIMED and "range" in played and sum(other in _TIMED for other in played) >= 2)
         or (part in _BOUNDED and any(other in _BOUNDED and {part, other} != {"range"} for other in played))
     )
 
 
+#: What the Haskell runtime takes over when Duckling is imported; without SIGINT, Ctrl-C would stop no process of ours.
+_TAKEN_OVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTSTP)
+
+
 @cache
-def _duckling() -> tuple[Any, Any, Any]:
-    """Duckling's zones, locale and dimensions, loaded once; the zones are those of the tzdata package."""
+def load() -> tuple[Any, Any, Any, Any]:
+    """Duckling, its zones (those of the tzdata package), locale and dimensions; about 0.2 s once, then at hand.
+
+    The first call belongs on the main thread: elsewhere Python cannot put back the signal handlers Duckling replaces.
+    """
+    handlers = {number: signal.getsignal(number) for number in _TAKEN_OVER}
+    import duckling  # here, because importing it starts the Haskell runtime
+
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     zones = duckling.load_time_zones(str(resources.files("tzdata") / "zoneinfo"))
     locale = duckling.parse_locale("EN_US", duckling.default_locale_lang(duckling.parse_lang("EN")))
-    return zones, locale, duckling.parse_dimensions(["time", "duration"])
+    return duckling, zones, locale, duckling.parse_dimensions(["time", "duration"])
 
 
 def _mentions(words: str, wall: datetime, known: bool) -> list[_Mention]:
@@ -360,7 +417,7 @@ def _mentions(words: str, wall: datetime, known: bool) -> list[_Mention]:
     Duckling runs on the wall clock as if it were UTC: it reads zone files without their rule for years to come, and so
     takes New York's winter for summer.
     """
-    zones, locale, dimensions = _duckling()
+    duckling, zones, locale, dimensions = load()
     reference = duckling.parse_ref_time(zones, "Etc/UTC", int(wall.replace(tzinfo=UTC).timestamp()))
     context = duckling.Context(reference, locale)
     mentions = []
@@ -382,12 +439,17 @@ def _mention(found: dict[str, Any], offset: int, known: bool) -> _Mention | None
     begin, stop, value = offset + found["start"], offset + found["end"], found["value"]
     if found["dim"] == "duration":
         months = {"month": 1, "quarter": 3, "year": 12}.get(value["unit"])
-        length = ("month", months * value["value"]) if months else ("second", value["normalized"]["value"])
+        length = ("month", int(months * value["value"])) if months else ("second", value["normalized"]["value"])
         return _Mention(begin, stop, "length", (), length)
     body = found["body"].lower()
-    spans = [_span(item, body, known) for item in value["values"]]
-    if known and len(spans) > 1 and re.match(rf"\w+ weeks? from {_WEEKDAY}$", body):
-        spans = spans[1:]  # Duckling begins to count at the weekday last gone by.
+    try:
+        spans = [_span(item, body, known) for item in value["values"]]
+    except (ValueError, OverflowError):
+        return None  # "In 9000 years" is beyond what a datetime holds.
+    if known and (ahead := re.match(rf"(an?|one|two|three|\d) weeks? from {_WEEKDAY}$", body)):
+        # Duckling begins to count at weekdays gone by, everybody else at the one to come.
+        weeks = {"two": 2, "three": 3}.get(ahead[1]) or (int(ahead[1]) if ahead[1].isdigit() else 1)
+        spans = [_point(spans[0].start and spans[0].start + timedelta(weeks=weeks), "day")]
     first, last = spans[0], spans[-1]
     if known and first.grain == "hour" and first.point and re.search(r"\bin .*days?$", body):
         first = _point(first.start and _midnight(first.start.date()), "day")
@@ -453,7 +515,7 @@ def _from_booking(words: str, mentions: Sequence[_Mention], booked: datetime) ->
         _Mention(match.start(), match.end(), "day", [_point(_add(monday, "week", ahead), "week")])
         for pattern, ahead in (
             (r"\b(?:that|(?:the )?same) week\b", 0),
-            (rf"\bthe (?:week after|following week){_ALONE}", 1),
+            (r"\bthe following week\b", 1),
         )
         for match in re.finditer(pattern, words)
     ]
@@ -463,10 +525,15 @@ def _from_booking(words: str, mentions: Sequence[_Mention], booked: datetime) ->
             continue
         if mention.kind != "length":
             counted.append(mention)
-        elif sign := _direction(words[: mention.begin], words[mention.stop :]):
+        elif (sign := _direction(words[: mention.begin], words[mention.stop :])) and _sane(mention.length):
             start = _add(booked, mention.length[0], sign * mention.length[1])
             counted.append(_Mention(mention.begin, mention.stop, "moment", [_point(start, "minute")]))
     return sorted([*counted, *weeks], key=lambda mention: mention.begin)
+
+
+def _sane(length: tuple[str, int]) -> bool:
+    """At most about five years; nobody moves a booking further."""
+    return length[1] <= (60 if length[0] == "month" else 5 * 366 * 86400)
 
 
 def _direction(before: str, after: str) -> int:
