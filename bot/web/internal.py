@@ -73,9 +73,19 @@ async def _turn(session: AsyncSession, carrier_id: str) -> tuple[dict[str, Any],
     message = await session.scalar(select(Message).where(Message.carrier_id == carrier_id))
     taken = await session.get(Turn, message.turn_id) if message is not None and message.turn_id is not None else None
     if message is None or taken is None:
-        nothing: dict[str, Any] = dict.fromkeys(("decision", "intent", "confidence", "ticket"))
-        empty: dict[str, Any] = {"replies": [], "entities": [], "effects": [], "consent": "none", "ms": 0}
-        return {"message_id": str(message.id) if message is not None else None, **nothing, **empty}, False
+        known: dict[str, Any] = {
+            "message_id": str(message.id) if message is not None else None,
+            "replies": [],
+            "decision": None,
+            "intent": None,
+            "confidence": None,
+            "entities": [],
+            "effects": [],
+            "ticket": None,
+            "consent": "none",
+            "ms": 0,
+        }
+        return known, False
     replies = list(
         await session.scalars(
             select(Message)
