@@ -79,6 +79,11 @@ def log_in(page: Page, engine: Engine, path: str = "/console/") -> None:
     page.wait_for_url(f"**{path}")
 
 
+def live(page: Page) -> None:
+    """Return when the page's script has taken over its forms; what is pressed before loads the page anew."""
+    expect(page.locator("html[data-script=ready]")).to_be_attached()
+
+
 def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call something that runs an event loop of its own."""
     with ThreadPoolExecutor(1) as pool:

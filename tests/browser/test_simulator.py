@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PHONE, aside, assert_accessible, assert_fits, log_in
+from tests.browser.conftest import PHONE, aside, assert_accessible, assert_fits, live, log_in
 from tests.engine import Engine
 
 pytestmark = pytest.mark.xdist_group("engine")
@@ -25,6 +25,7 @@ def opened(page: Page, engine: Engine, phone: str) -> None:
     """The simulator as this contact, marked so that a reload would show."""
     log_in(page, engine, "/simulator/")
     page.goto(f"/simulator/?phone={quote(phone)}")
+    live(page)
     page.evaluate("window.neverReloaded = true")
 
 
@@ -253,7 +254,8 @@ def test_it_works_without_script(chromium: Browser, engine: Engine) -> None:
 
     page.goto(f"/simulator/?phone={quote(phone)}")
     page.get_by_role("textbox", name="Text to Juniper Lane").fill("what are your hours")
-    page.get_by_role("button", name="Send text").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Send text").click()
     engine.eventually(lambda: page.reload() and page.locator("#texts .sms.bot").count(), 30, "no answer was shown")
 
     expect(page.locator("#engine .entry[open]")).to_contain_text("ask hours")

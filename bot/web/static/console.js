@@ -252,3 +252,4 @@ subscribe(({ topic }) => {
 });
 setInterval(() => document.visibilityState === "visible" && refresh(), 30_000); // waiting times grow by themselves
 addEventListener("visibilitychange", () => document.visibilityState === "visible" && refreshSoon());
+document.documentElement.dataset.script = "ready"; // from here on the page is live; until then its forms load it anew

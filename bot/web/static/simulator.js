@@ -178,3 +178,4 @@ setInterval(tick, 1000);
 
 toEnd();
 if ("waiting" in texts.dataset) timer = setTimeout(refresh, PATIENCE_MS);
+document.documentElement.dataset.script = "ready"; // from here on the page is live; until then its forms load it anew
