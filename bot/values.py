@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
-TICKET_REASONS = (
+TicketReason = Literal[
     "asked_for_person",
     "unclear",
     "out_of_scope",
@@ -20,7 +20,7 @@ TICKET_REASONS = (
     "failed_action",
     "engine_down",
     "agent_took_over",
-)
+]
 
 
 class Frozen(BaseModel):
@@ -151,17 +151,7 @@ class HandOver(Frozen):
     """A person is needed; the engine opens the ticket and tells the contact when somebody answers."""
 
     type: Literal["hand_over"] = "hand_over"
-    reason: Literal[
-        "asked_for_person",
-        "unclear",
-        "out_of_scope",
-        "complaint",
-        "serious_matter",
-        "bad_rating",
-        "failed_action",
-        "engine_down",
-        "agent_took_over",
-    ]
+    reason: TicketReason
     note: str = ""
 
 

@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bot import text as texts
+from bot.shop import texting
 from bot.shop.hours import Hours, Opening, wall_time
 
 #: A text that names more times than this wants none of them in particular.
@@ -28,193 +29,16 @@ MAX_READINGS = 7
 #: Taken for the day where opening hours are unknown or no day is open: 8 AM to 8 PM.
 DAYTIME = Opening(8 * 60, 20 * 60)
 
-_WEEKDAY = r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?s?"
-_MONTH = r"(?:(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)[a-z]*|may)"
-_DAY = rf"(?:{_WEEKDAY}|today|tomorrow|tonight)"
-_PART = r"(?:morning|afternoon|evening)"
-_HOUR = r"(?<![\d:./$#-])(?:1[0-2]|[1-9])"
-_CLOCK = r"(?<![\d:./$#-])\d{1,2}(?::[0-5]\d)?(?: ?[ap]m)?"
-_TIME = rf"(?:{_DAY}(?:,? (?:at )?{_CLOCK})?|{_CLOCK}(?: (?:on )?{_DAY})?)"
-_APPT = r"(?:appointments?|appts?|apts?|apointments?|bookings?|reservations?|visits?|fittings?|haircuts?|slots?)"
-_MOVE = r"(?:chang|mov|switch|swap|resched|shift|bump|push|trad|postpon|delay)[a-z]*"
-#: What may follow a bare hour that is meant as a clock time; before any other word it counts something.
-_END = (
-    r"(?=\s*(?:$|[,?!;]|\.(?!\d)|~|(?:instead|please|pls|plz|ok|okay|or|then|if|on|that|would|works?|is|thx|thanks|for"
-    rf"|and|not|better|next|{_DAY})\b))"
-)
-#: "The day after", where no other event follows that it could be the day after of.
-_ALONE = rf"(?: that| it)?(?! (?:the|my|our|an?|i|we|new|{_DAY}|thanksgiving|christmas|xmas|easter|\d\w*)\b)"
-
-#: Texting, and the words Duckling knows for it; in order, always.
-_SLANG = [
-    (r"\b(?:2|two|to)(?:morr?ow?|moro+|mor+a|mo|moz)\b|\btmr+w?\b|\btmw\b|\btomm?orr?ow?\b|\btomoz\b", "tomorrow"),
-    (r"\b2day\b", "today"),
-    (r"\b2ni(?:te|ght)\b|\btonite\b", "tonight"),
-    (r"\bnxt\b", "next"),
-    (r"\bwk(s?)\b", r"week\1"),
-    (r"\bwk?e?nds?\b|\bweek ends?\b", "weekend"),
-    (r"\bweds?\b|\bwed?n?e?sd?ay\b", "wednesday"),
-    (r"\bthursd?ay\b|\bthurday\b", "thursday"),
-    (r"\bsaterday\b", "saturday"),
-    (r"\b(?:arvo|afternon|aftrnoon)(s?)\b", r"afternoon\1"),
-    (r"\b(?:mornin|mrng|morn)(s?)\b", r"morning\1"),
-    (r"\b(?:afta|aft|aftr)\b", "after"),
-    (r"\bb4\b", "before"),
-    (r"\b(?:btwn|btw|b/w|betw)(?= \d)", "between"),
-    (r"(?<=\d) ?(?:n|&) ?(?=\d)", " and "),
-    (rf"\b2 (?=next\b|the\b|{_DAY}\b)", "to "),
-    *[(rf"\b({_MONTH}) (\d{{1,2}}(?:st|nd|rd|th)?)(?:,| or|, or) (?=\d{{1,2}}(?:st|nd|rd|th)\b)", r"\1 \2 or \1 ")] * 2,
-    (r"\bor (?=\d{1,2}(?:st|nd|rd|th)\b)", "or the "),
-    (r"\b(?:noon|midday)[ -]?ish\b|\blunch ?time\b|\b(?:at|around|over) lunch\b", "noon"),
-    (r"(?<=\d)-(?=ish\b)", ""),
-    (r"(?<=\d)\.(?=[0-5]\d ?[ap]m?\b)", ":"),
-    (r"(?<=\d)( ?p|a)(?:\.m\b\.?|\b(?![.']))", r"\1m"),
-    (r"(?<=[\dm]) (?:e[sd]?t|c[sd]t|m[sd]t|p[sd]?t)\b", ""),
-    (r"\b(stop|com|dropp?|swing|pass|go)(e|ing)? by\b", r"\1\2 in"),
-    (r"\b(come|get|be) in (?=[^,.?!]{1,20} (?:later|earlier|sooner)\b)", r"\1 "),
-    (rf"\b(?:mid|early|late|later|beginning of|middle of|end of)[ -](?=(?:in the )?{_PART}|(?:next|this) week)", ""),
-    (r"\b(?:not (?:before|until|till?)|no (?:earlier|sooner) than|(?<!no )later than)\b", "after"),
-    (r"\b(?:not after|no later than|(?:earlier|sooner) than)\b", "before"),
-    (r"(\b(?:not|ca'?n'?t|\w+n'?t)\b[^,.;?!]{0,30}),", r"\1;"),
-    (rf"(\b{_MOVE}\b[^.?!]*)\bfrom ({_TIME}|the \d+\w\w) to (?=\S)", r"\1my \2 appt; to "),
-    (rf"\b(my|{_MOVE}) ({_TIME}) (?:to|for) (?=\S)", r"\1 my \2 appt; to "),
-    (rf"(\b{_MOVE}\b[^.?!]*)\b(?:until|till?) ", r"\1to "),
-]
-
-#: Read like this only where there is a shop: it has a closing hour, and its contacts text bare hours about bookings.
-_IN_SHOP = [
-    (r"\bbefore the weekend\b", "before friday"),
-    (r"\bafter the weekend\b", "after sunday"),
-    (rf"\b({_DAY}) am\b", r"\1 morning"),
-    (rf"\b({_DAY}) pm\b", r"\1 afternoon"),
-    (rf"\b(to|at|like|around|about|after|before|{_DAY}) (1[0-2]|[1-9])([0-5]\d)(?=$|[ ?!,])", r"\1 \2:\3"),
-    (r"(?<![\w'] )(?<!\w)(?=h(?:ou)?r (?:later|earlier|sooner))", "an "),
-    (r"\bafter work\b", "after 5pm"),
-    (r"\bafter (?:my )?lunch\b", "after 1pm"),
-    (r"\bafter school\b", "after 3pm"),
-    (r"\bfirst thing(?: in the morning)?\b", "morning"),
-    (r"\b(?:by |at )?(?:eod|cob|end of (?:the )?day)\b", "in the afternoon"),
-    (rf"\bby (?={_CLOCK}|noon)", "before "),
-    (rf"(\b{_MONTH} \d{{1,2}})(?:st|nd|rd|th)? (?=after|before)", r"\1; "),
-    (r"\bany ?time (?=after|before|between|from)", ""),
-    (r"\bany ?day (?=after|before|between|from)", "any "),
-    (rf"\bbetween ({_CLOCK}) and ({_CLOCK}) (?:on )?((?:next |this )?{_DAY})\b", r"\3 between \1 and \2"),
-    (
-        r"\b(?:(?:the )?(?:soonest|earliest)|(?:next|first) available"
-        r"|as (?:early|soon) as (?:possible|you can|u can))\b",
-        "asap",
-    ),
-    (rf"\bfrom ({_CLOCK}) on(?:wards?)?\b|({_CLOCK}) (?:onwards?|(?:or|and) (?:later|after))\b", r"after \1\2"),
-    (rf"({_CLOCK}) (?:or|and) (?:earlier|before)\b", r"before \1"),
-    (rf"({_HOUR}) ?(?:-|(?<!\b5 )(?<!\b10 )to|till?|thru) ?((?:1[0-2]|[1-9])){_END}", r"between \1 and \2"),
-    (
-        r"\b(how (?:a?bout)|what about|do|make (?:it|that)|(?:let'?s|we) say|try|meant?|prefer|actually|maybe|to"
-        rf"|(?<!d )like) ({_HOUR}){_END}",
-        r"\1 at \2",
-    ),
-    (
-        rf"(^|[,.!?] |\b(?:yes|yeah|yep|ok|okay|no|then) )({_HOUR})"
-        r"(?= (?:works?|ok|okay|free|available|(?:is|would be|sounds) \w+)\b)",
-        r"\1at \2",
-    ),
-    (rf"\bis ({_HOUR}) (?=(?:fine|good|better|ok|okay|free|available|possible|open|still)\b)", r"at \1 "),
-    (rf"\bnot ({_HOUR})[,;]? (?:but )?({_HOUR}){_END}", r"not at \1; at \2"),
-    (rf"\bnot ({_HOUR}){_END}", r"not at \1"),
-    (rf"(?<!at )({_HOUR}),? (?=not at )", r"at \1 "),
-    (rf"((?:n'?t|cant) [^;]{{0,24}}; )({_HOUR}){_END}", r"\1at \2"),
-    (rf"\b({_DAY}),? ({_HOUR}){_END}", r"\1 at \2"),
-    (rf"\b((?:at|around|about|after|before) {_CLOCK}) or ({_HOUR}){_END}", r"\1 or at \2"),
-]
-
-#: Words that name no wanted time; they are blanked out, so that nothing joins across them.
-_NO_TIME = [
-    # references, prices, phone numbers, ratings, quantities
-    r"#\s?\w+|\b(?:order|size|sz|option|ticket|suite|room|code|zip|invoice|item|style|tracking)s?"
-    r"(?: (?:number|no|nr)\.?)?[ :]*\d[\w./-]*",
-    r"[$£€] ?\d[\d.,]*|\b\d[\d.,]* ?(?:[$£€%]|(?:usd|dollars?|bucks?|cents|percent)\b)",
-    r"(?<![\d/])(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}(?![\d/])|(?<![\d/-])\d{3}[.-]\d{4}(?![\d-])",
-    r"\d+(?:[:./-]+\d+){4,}|\d{5,}",
-    r"(?<![\d/])(?<!on )(?<!to )(?<!by )(?<!for )(?<!before )(?<!after )(?:[0-5] ?/ ?5|(?:10|\d) ?/ ?10|24/7)(?![\d/])"
-    r"(?! (?:at|@|\d))",
-    r"\b(?:\d+|one|two|three|four|five)(?: out)? of (?:an? )?(?:\d+|five|ten)\b",
-    r"\b\d+(?:\.\d+)?[ -]?(?:stars?|people|guests|kids|items?|pairs?|shirts?|pants|dress(?:es)?|suits?|times|pieces?"
-    r"|pcs|orders?|lbs?|kg|inch(?:es)?|cm|feet|ft|years? old|yo|x|miles?)\b",
-    # greetings, thanks, turns of phrase
-    r"\b(?:happy|merry) \w+(?: eve| years?)*\b|\b(?:good|gd|nice|enjoy (?:the|your|ur|ya)|(?:have|had) an?(?: \w+)?)"
-    r" (?:morning|afternoon|evening|night|day|weekend|week|thanksgiving|christmas|holidays?|rest of \w+ \w+)\b",
-    r"\b(?:thanks?|thank you|thx|ty|tysm|sorry)(?: \w+){0,2} (?:for|about) "
-    rf"(?:today|tonight|yesterday|this \w+|last \w+|the other \w+|{_WEEKDAY})\b",
-    r"\bwhy not\b|\bca'?n'?t (?:we|you|u|i|wait)\b|\bcouldn'?t (?:we|you|u|i)\b",
-    r"\bnot (?:sure|cancel\w*|a problem)\b|\bno (?:problem|prob|worries|rush)\b",
-    r"(?<!come )(?<!come in )(?<!free )\b(?:right )?now\b|\bone (?:sec|moment)\w*\b",
-    r"\b(?:i|we|he|she|they|just) sat\b|\bthe sun\b",
-    r"\b(?:the|this|that) (?:(?:first|second|third|last|later|earlier|other|latest|middle) )?(?:one|time|option)\b",
-    r"\bthe (?:day|week|month)\b(?! (?:after|before|of|from) \w)|\b(?:summer|winter|autumn|fall|spring)s?\b",
-]
-
-_ALWAYS = [(re.compile(pattern), words) for pattern, words in _SLANG]
-_SHOP = [(re.compile(pattern), words) for pattern, words in _IN_SHOP]
-_BLANK = re.compile("|".join(_NO_TIME))
-
-#: The stretch between a word and the mention it governs: one clause, with no new question or proposal in between.
-_REACH = (
-    r"(?:(?!\b(?:can|could|how|what|maybe|is|are|any|lets?|move|but|so|please|pls|instead|need|would|or)\b)"
-    r"[^,.;?!~]){0,30}$"
-)
-_REFUSED_BEFORE = re.compile(
-    r"\b(?:ca'?n'?t|cannot|can not|couldn'?t|won'?t|unable|not able|busy|away|out of town|closed|never|do(?:es)?n'?t"
-    r"|(?:have to|gotta|i|i'?m) work(?:ing)?|instead of|rather than|in place of|except|besides|other than"
-    rf"|on vacation|on holiday){_REACH}"
-    r"|\bany\w*(?: \w+)? but (?:on |the )*$|\bnot\b(?! only)[^,.;?!~]{0,16}$"
-)
-_REFUSED_AFTER = re.compile(
-    r"^(?:'?s)?(?: (?:is|are|was|so|really|just|actually))* (?:no good|bad|out|full|taken"
-    r"|(?:is|are|do|does|wo)n'?t|ca'?n'?t|cannot|no longer|impossible|too (?:early|late|soon|far)"
-    r"|not (?:good|great|gonna|going|possible|working|ok|okay|free|available|an option)"
-    r"|(?:i'?m|i am|we'?re) (?:busy|away|out|working|not)|(?:i|we) (?:ca'?n'?t|cannot|won'?t|work"
-    r"|have (?:class|to|a)))\b"
-)
-_PAST = re.compile(
-    r"\b(?:ordered|bought|purchased|received|arrived|shipped|delivered|paid|waited|waiting|placed|returned|called|texted"
-    r"|emailed|wrote|visited|went|came|happened|got it|since|booked|supposed to"
-    rf"|ha(?:s|ve)n'?t|broke|fell){_REACH}|\bsince\b"
-)
-_LISTED = re.compile(r"^\s*(?:,?\s*(?:or|nor|and|&)|/)\s*(?:on |the |at )*$")
-_CORRECTED = re.compile(
-    r"\b(?:no|wait|nvm|never ?mind|actually|sorry|i mean|meant|scratch that|rather|oops|so|say|like)\b|\*"
-)
-_MINE = re.compile(r"\b(?:my|our) $")
-_THEIRS_BEFORE = re.compile(
-    rf"\b(?:my|our|the|have an?) (?:\w+ ){{0,2}}?{_APPT} (?:is |was |i have )?(?:on |for |at |from )?(?:the )?$"
-)
-_THEIRS_AFTER = re.compile(rf"^(?:'?s)? (?:{_APPT}|one)\b")
-_OFFERED = re.compile(r"\b(?:an?|any|another|some|have|other|more|next) $")
-_EVERY = re.compile(r"\b(?:any|every|each|all) (?:days? )?(?:in the )?$")
-_SAME_TIME = re.compile(r"\bsame time\b")
-
-_RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|-")
-_LATER = re.compile(r"^ (?:later|after(?: that)?(?! \w))\b")
-_EARLIER = re.compile(r"^ (?:earlier|sooner|before(?: that| my \w+)?(?! \w))\b")
-_PUSHED = re.compile(
-    rf"\b{_MOVE}\b[^.?!,]{{0,40}}?(?P<up>\bup |\bahead )?(?:\bback |\bout |\boff )?(?:\bby )?(?:about |like )?$"
-)
-_LATE = re.compile(r"\b(?:be|am|i'?m|we'?re|running|run) (?:about |like |at least )?$")
-_COMPARED = re.compile(
-    r"\b(?:something|anything|any|an?|come(?: in)?|got|me|get in|but|little|bit|much|to|on|make it)"
-    r" (later|earlier|sooner)\b"
-    r"(?P<day> (?:date|day))?|\b(later|earlier|sooner) (?:slot|time|on \d{4}-)"
-)
-
 #: Words by the part they play in a phrase. One call of Duckling gets a stretch that plays each part once (clock times
 #: and weekdays twice in a range): what contradicts itself ("until 4pm this weekend december 9am") sends Duckling
 #: searching decades for a time that never comes, and a hundred such characters took it minutes. Nobody texts that.
 _TOKEN = re.compile(
-    rf"(?P<date>{_MONTH}\b(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?|\d+/\d[\d/]*|\d{{4}}-\d\d-\d\d|\w+mas\b"
+    rf"(?P<date>{texting.MONTH}\b(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?|\d+/\d[\d/]*|\d{{4}}-\d\d-\d\d|\w+mas\b"
     r"|thanksgiving|easter|eve\b"
-    rf"|\d+(?:st|nd|rd|th)\b(?: of {_MONTH})?)"
+    rf"|\d+(?:st|nd|rd|th)\b(?: of {texting.MONTH})?)"
     r"|(?P<weekend>weekends?\b)|(?P<unit>(?:\d+ )?(?:weeks?|months?|years?|days?|hours?|hrs?|min\w*|asap)\b)"
-    rf"|(?P<weekday>(?:{_DAY}|\w*day)\b)"
-    rf"|(?P<part>(?:{_PART}s?|night|noon|midnight|lunch)\b)"
+    rf"|(?P<weekday>(?:{texting.DAY}|\w*day)\b)"
+    rf"|(?P<part>(?:{texting.PART}s?|night|noon|midnight|lunch)\b)"
     r"|(?P<clock>\d[\w:.]*|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)"
     r"|(?P<bound>(?:after|before|since|by|past|ago|first|last)\b)"
     r"|(?P<range>(?:between|from|to|until|till?|thru|through)\b|-)"
@@ -320,11 +144,11 @@ def _clean(text: str, known: bool, booked: datetime | None) -> str:
     plain = unicodedata.normalize("NFKC", texts.plain(text[: texts.MAX_CHARACTERS])).lower()
     words = " ".join("".join(char if " " < char <= "~" or char == "\n" else " " for char in plain).split(" "))
     words = re.sub(r" {2,}", " ", words).strip()
-    for pattern, replacement in [*_ALWAYS, *(_SHOP if known else ())]:
+    for pattern, replacement in [*texting.ALWAYS, *(texting.SHOP if known else ())]:
         words = pattern.sub(replacement, words)
     if booked is not None:
         words = _dated(words, booked.date())
-    return _BLANK.sub("~", words)
+    return texting.BLANK.sub("~", words)
 
 
 def _that_week(words: str, offered: date, today: date) -> str:
@@ -334,7 +158,10 @@ def _that_week(words: str, offered: date, today: date) -> str:
         if day >= today:
             bare = rf"(?<!next )(?<!this )(?<!last )(?<!coming )(?<!following )\b{day:%a}(?:[a-z]*day|s|rs?|nes|ur)?\b"
             words = re.sub(
-                bare + rf"(?!s| (?:the )?\d+(?:st|nd|rd|th)| the \d| {_MONTH})", f"{day}", words, flags=re.IGNORECASE
+                bare + rf"(?!s| (?:the )?\d+(?:st|nd|rd|th)| the \d| {texting.MONTH})",
+                f"{day}",
+                words,
+                flags=re.IGNORECASE,
             )
     return words
 
@@ -342,9 +169,11 @@ def _that_week(words: str, offered: date, today: date) -> str:
 def _dated(words: str, day: date) -> str:
     """Days named from the booking, written as dates."""
     words = re.sub(r"\b(?:in the day|(?:on )?(?:the )?(?:that|same) day)\b", f"on {day}", words)
-    words = re.sub(rf"\b(?:the )?(?:(?:next|following) day|day after){_ALONE}", f"on {day + timedelta(days=1)}", words)
-    words = re.sub(rf"\bthe week after{_ALONE}", "the following week", words)
-    words = re.sub(rf"\bthe day before{_ALONE}", f"on {day - timedelta(days=1)}", words)
+    words = re.sub(
+        rf"\b(?:the )?(?:(?:next|following) day|day after){texting.ALONE}", f"on {day + timedelta(days=1)}", words
+    )
+    words = re.sub(rf"\bthe week after{texting.ALONE}", "the following week", words)
+    words = re.sub(rf"\bthe day before{texting.ALONE}", f"on {day - timedelta(days=1)}", words)
     for ahead in range(1, 8):
         later = day + timedelta(days=ahead)
         words = re.sub(rf"\b(?:the |that )?following {later:%a}[a-z]*", f"on {later}", words, flags=re.IGNORECASE)
@@ -446,7 +275,7 @@ def _mention(found: dict[str, Any], offset: int, known: bool) -> _Mention | None
         spans = [_span(item, body, known) for item in value["values"]]
     except (ValueError, OverflowError):
         return None  # "In 9000 years" is beyond what a datetime holds.
-    if known and (ahead := re.match(rf"(an?|one|two|three|\d) weeks? from {_WEEKDAY}$", body)):
+    if known and (ahead := re.match(rf"(an?|one|two|three|\d) weeks? from {texting.WEEKDAY}$", body)):
         # Duckling begins to count at weekdays gone by, everybody else at the one to come.
         weeks = {"two": 2, "three": 3}.get(ahead[1]) or (int(ahead[1]) if ahead[1].isdigit() else 1)
         spans = [_point(spans[0].start and spans[0].start + timedelta(weeks=weeks), "day")]
@@ -458,10 +287,12 @@ def _mention(found: dict[str, Any], offset: int, known: bool) -> _Mention | None
         if known and first.start and not first.end and body.startswith("after"):
             first = first._replace(start=_add(first.start, first.grain))
         return _Mention(begin, stop, "day", [first])
-    recurs = len(spans) == 3 and last.day() - first.day() <= timedelta(days=2) and not re.search(rf"\b{_DAY}\b", body)
+    recurs = (
+        len(spans) == 3 and last.day() - first.day() <= timedelta(days=2) and not re.search(rf"\b{texting.DAY}\b", body)
+    )
     if not recurs:
         return _Mention(begin, stop, "moment", spans)
-    if re.search(r"week|month|" + _MONTH, body):
+    if re.search(r"week|month|" + texting.MONTH, body):
         return _Mention(begin, stop, "daily", [span for span in spans if span.day() == first.day()])
     return _Mention(begin, stop, "clock", spans)
 
@@ -472,7 +303,7 @@ def _span(item: dict[str, Any], body: str, known: bool) -> _Span:
     edges = {key: item[key] for key in ("from", "to") if item.get(key)}
     start, end = (_wall(edges[key]["value"]) if key in edges else None for key in ("from", "to"))
     grain = next(iter(edges.values()))["grain"] if "from" not in edges else edges["from"]["grain"]
-    if known and start and end and edges["to"]["grain"] in {"hour", "minute"} and _RANGE.search(body):
+    if known and start and end and edges["to"]["grain"] in {"hour", "minute"} and texting.RANGE.search(body):
         # "Between 2 and 4" ends at 5 for Duckling, which counts the last hour in; at 4 for everybody else.
         end -= timedelta(hours=1) if edges["to"]["grain"] == "hour" else timedelta(minutes=1)
     return _Span(start, end, grain)
@@ -500,7 +331,7 @@ def _parts_of_day(words: str, taken: Sequence[_Mention], wall: datetime) -> list
     """Bare "afternoon" or "mornings", which Duckling leaves alone; with the hours it gives them elsewhere."""
     midnight = datetime.combine(wall.date(), time())
     found = []
-    for match in re.finditer(rf"\b({_PART})s?\b", words):
+    for match in re.finditer(rf"\b({texting.PART})s?\b", words):
         if not any(mention.begin < match.end() and match.start() < mention.stop for mention in taken):
             start, end = {"morning": (0, 12), "afternoon": (12, 19), "evening": (18, 24)}[match[1]]
             span = _Span(midnight + timedelta(hours=start), midnight + timedelta(hours=end), "hour")
@@ -538,10 +369,12 @@ def _sane(length: tuple[str, int]) -> bool:
 
 def _direction(before: str, after: str) -> int:
     """1 where a length counts forward from the booking, -1 where back, 0 where it does neither."""
-    pushed = _PUSHED.search(before)
-    if _EARLIER.match(after) or (pushed and pushed["up"]) or (pushed and after.startswith(" up")):
+    pushed = texting.PUSHED.search(before)
+    if texting.EARLIER.match(after) or (pushed and pushed["up"]) or (pushed and after.startswith(" up")):
         return -1
-    return 1 if _LATER.match(after) or pushed or (_LATE.search(before) and after.startswith(" late")) else 0
+    return (
+        1 if texting.LATER.match(after) or pushed or (texting.LATE.search(before) and after.startswith(" late")) else 0
+    )
 
 
 def _wanted(words: str, mentions: Sequence[_Mention]) -> list[_Mention]:
@@ -553,16 +386,23 @@ def _wanted(words: str, mentions: Sequence[_Mention]) -> list[_Mention]:
     for mention, following in zip(mentions, nexts, strict=False):
         before, after = words[reached : mention.begin], words[mention.stop : following]
         refused = bool(
-            (refused and _LISTED.match(before)) or _REFUSED_BEFORE.search(before) or _REFUSED_AFTER.match(after)
+            (refused and texting.LISTED.match(before))
+            or texting.REFUSED_BEFORE.search(before)
+            or texting.REFUSED_AFTER.match(after)
         )
         reached = mention.stop
-        if refused or _MINE.search(before) or _PAST.search(before) or words.startswith("since", mention.begin):
+        if (
+            refused
+            or texting.MINE.search(before)
+            or texting.PAST.search(before)
+            or words.startswith("since", mention.begin)
+        ):
             continue
-        if _CORRECTED.search(before):
+        if texting.CORRECTED.search(before):
             kept = [other for other in kept if (other.kind == "clock") != (mention.kind == "clock")]
         kept.append(mention)
-        theirs = _THEIRS_AFTER.match(after) and not _OFFERED.search(before)
-        if theirs or _THEIRS_BEFORE.search(before) or before.endswith("no "):
+        theirs = texting.THEIRS_AFTER.match(after) and not texting.OFFERED.search(before)
+        if theirs or texting.THEIRS_BEFORE.search(before) or before.endswith("no "):
             unsure.append(mention)
     return [mention for mention in kept if mention not in unsure] or kept
 
@@ -588,9 +428,9 @@ class _Shop:
         if mention.kind == "day":
             span = mention.spans[0]
             following = wanted[place + 1] if place + 1 < len(wanted) else None
-            if self.booked is not None and span.start is not None and _SAME_TIME.search(words):
+            if self.booked is not None and span.start is not None and texting.SAME_TIME.search(words):
                 return [self._same_time(span, self.booked)]
-            if following and following.kind == "moment" and _LISTED.match(words[mention.stop : following.begin]):
+            if following and following.kind == "moment" and texting.LISTED.match(words[mention.stop : following.begin]):
                 clocks = [following.spans]
             if not clocks or span.start is None:
                 return [span]
@@ -609,12 +449,16 @@ class _Shop:
             return [next((span for span in placed if not self._gone(span)), placed[0])]
         if days:
             return []
-        if words[mention.begin : mention.stop].endswith("s") or _EVERY.search(words[: mention.begin]):
+        if words[mention.begin : mention.stop].endswith("s") or texting.EVERY.search(words[: mention.begin]):
             return [
                 self._half(mention.spans, day) for day in self._days(_Span(_midnight(self.wall.date()), None, "day"))
             ]
         previous = wanted[place - 1] if place else None
-        if previous and previous.kind == "moment" and _LISTED.match(words[previous.stop : mention.begin] + "at "):
+        if (
+            previous
+            and previous.kind == "moment"
+            and texting.LISTED.match(words[previous.stop : mention.begin] + "at ")
+        ):
             return [self._half(mention.spans, previous.spans[0].day())]
         return [self._dayless(mention.spans)]
 
@@ -667,7 +511,7 @@ class _Shop:
 
     def _compared(self, words: str, placed: list[_Span]) -> list[_Span]:
         """What "earlier" or "later" makes of the booking's day, or alone of the time before or after the booking."""
-        compared = _COMPARED.search(words)
+        compared = texting.COMPARED.search(words)
         if compared is None or self.booked is None:
             return placed
         later = "later" in (compared[1], compared[3])

@@ -1,0 +1,183 @@
+"""What people text for a time, as tables: slang, words that name no time, and who a time is said of; it reads nothing.
+
+Kept apart from bot.shop.when, which reads with them: here a designer of the tables works, there one of the reading.
+"""
+
+import re
+
+WEEKDAY = r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?s?"
+MONTH = r"(?:(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)[a-z]*|may)"
+DAY = rf"(?:{WEEKDAY}|today|tomorrow|tonight)"
+PART = r"(?:morning|afternoon|evening)"
+HOUR = r"(?<![\d:./$#-])(?:1[0-2]|[1-9])"
+CLOCK = r"(?<![\d:./$#-])\d{1,2}(?::[0-5]\d)?(?: ?[ap]m)?"
+TIME = rf"(?:{DAY}(?:,? (?:at )?{CLOCK})?|{CLOCK}(?: (?:on )?{DAY})?)"
+APPT = r"(?:appointments?|appts?|apts?|apointments?|bookings?|reservations?|visits?|fittings?|haircuts?|slots?)"
+MOVE = r"(?:chang|mov|switch|swap|resched|shift|bump|push|trad|postpon|delay)[a-z]*"
+#: What may follow a bare hour that is meant as a clock time; before any other word it counts something.
+END = (
+    r"(?=\s*(?:$|[,?!;]|\.(?!\d)|~|(?:instead|please|pls|plz|ok|okay|or|then|if|on|that|would|works?|is|thx|thanks|for"
+    rf"|and|not|better|next|{DAY})\b))"
+)
+#: "The day after", where no other event follows that it could be the day after of.
+ALONE = rf"(?: that| it)?(?! (?:the|my|our|an?|i|we|new|{DAY}|thanksgiving|christmas|xmas|easter|\d\w*)\b)"
+
+#: Texting, and the words Duckling knows for it; in order, always.
+SLANG = [
+    (r"\b(?:2|two|to)(?:morr?ow?|moro+|mor+a|mo|moz)\b|\btmr+w?\b|\btmw\b|\btomm?orr?ow?\b|\btomoz\b", "tomorrow"),
+    (r"\b2day\b", "today"),
+    (r"\b2ni(?:te|ght)\b|\btonite\b", "tonight"),
+    (r"\bnxt\b", "next"),
+    (r"\bwk(s?)\b", r"week\1"),
+    (r"\bwk?e?nds?\b|\bweek ends?\b", "weekend"),
+    (r"\bweds?\b|\bwed?n?e?sd?ay\b", "wednesday"),
+    (r"\bthursd?ay\b|\bthurday\b", "thursday"),
+    (r"\bsaterday\b", "saturday"),
+    (r"\b(?:arvo|afternon|aftrnoon)(s?)\b", r"afternoon\1"),
+    (r"\b(?:mornin|mrng|morn)(s?)\b", r"morning\1"),
+    (r"\b(?:afta|aft|aftr)\b", "after"),
+    (r"\bb4\b", "before"),
+    (r"\b(?:btwn|btw|b/w|betw)(?= \d)", "between"),
+    (r"(?<=\d) ?(?:n|&) ?(?=\d)", " and "),
+    (rf"\b2 (?=next\b|the\b|{DAY}\b)", "to "),
+    *[(rf"\b({MONTH}) (\d{{1,2}}(?:st|nd|rd|th)?)(?:,| or|, or) (?=\d{{1,2}}(?:st|nd|rd|th)\b)", r"\1 \2 or \1 ")] * 2,
+    (r"\bor (?=\d{1,2}(?:st|nd|rd|th)\b)", "or the "),
+    (r"\b(?:noon|midday)[ -]?ish\b|\blunch ?time\b|\b(?:at|around|over) lunch\b", "noon"),
+    (r"(?<=\d)-(?=ish\b)", ""),
+    (r"(?<=\d)\.(?=[0-5]\d ?[ap]m?\b)", ":"),
+    (r"(?<=\d)( ?p|a)(?:\.m\b\.?|\b(?![.']))", r"\1m"),
+    (r"(?<=[\dm]) (?:e[sd]?t|c[sd]t|m[sd]t|p[sd]?t)\b", ""),
+    (r"\b(stop|com|dropp?|swing|pass|go)(e|ing)? by\b", r"\1\2 in"),
+    (r"\b(come|get|be) in (?=[^,.?!]{1,20} (?:later|earlier|sooner)\b)", r"\1 "),
+    (rf"\b(?:mid|early|late|later|beginning of|middle of|end of)[ -](?=(?:in the )?{PART}|(?:next|this) week)", ""),
+    (r"\b(?:not (?:before|until|till?)|no (?:earlier|sooner) than|(?<!no )later than)\b", "after"),
+    (r"\b(?:not after|no later than|(?:earlier|sooner) than)\b", "before"),
+    (r"(\b(?:not|ca'?n'?t|\w+n'?t)\b[^,.;?!]{0,30}),", r"\1;"),
+    (rf"(\b{MOVE}\b[^.?!]*)\bfrom ({TIME}|the \d+\w\w) to (?=\S)", r"\1my \2 appt; to "),
+    (rf"\b(my|{MOVE}) ({TIME}) (?:to|for) (?=\S)", r"\1 my \2 appt; to "),
+    (rf"(\b{MOVE}\b[^.?!]*)\b(?:until|till?) ", r"\1to "),
+]
+
+#: Read like this only where there is a shop: it has a closing hour, and its contacts text bare hours about bookings.
+IN_SHOP = [
+    (r"\bbefore the weekend\b", "before friday"),
+    (r"\bafter the weekend\b", "after sunday"),
+    (rf"\b({DAY}) am\b", r"\1 morning"),
+    (rf"\b({DAY}) pm\b", r"\1 afternoon"),
+    (rf"\b(to|at|like|around|about|after|before|{DAY}) (1[0-2]|[1-9])([0-5]\d)(?=$|[ ?!,])", r"\1 \2:\3"),
+    (r"(?<![\w'] )(?<!\w)(?=h(?:ou)?r (?:later|earlier|sooner))", "an "),
+    (r"\bafter work\b", "after 5pm"),
+    (r"\bafter (?:my )?lunch\b", "after 1pm"),
+    (r"\bafter school\b", "after 3pm"),
+    (r"\bfirst thing(?: in the morning)?\b", "morning"),
+    (r"\b(?:by |at )?(?:eod|cob|end of (?:the )?day)\b", "in the afternoon"),
+    (rf"\bby (?={CLOCK}|noon)", "before "),
+    (rf"(\b{MONTH} \d{{1,2}})(?:st|nd|rd|th)? (?=after|before)", r"\1; "),
+    (r"\bany ?time (?=after|before|between|from)", ""),
+    (r"\bany ?day (?=after|before|between|from)", "any "),
+    (rf"\bbetween ({CLOCK}) and ({CLOCK}) (?:on )?((?:next |this )?{DAY})\b", r"\3 between \1 and \2"),
+    (
+        r"\b(?:(?:the )?(?:soonest|earliest)|(?:next|first) available"
+        r"|as (?:early|soon) as (?:possible|you can|u can))\b",
+        "asap",
+    ),
+    (rf"\bfrom ({CLOCK}) on(?:wards?)?\b|({CLOCK}) (?:onwards?|(?:or|and) (?:later|after))\b", r"after \1\2"),
+    (rf"({CLOCK}) (?:or|and) (?:earlier|before)\b", r"before \1"),
+    (rf"({HOUR}) ?(?:-|(?<!\b5 )(?<!\b10 )to|till?|thru) ?((?:1[0-2]|[1-9])){END}", r"between \1 and \2"),
+    (
+        r"\b(how (?:a?bout)|what about|do|make (?:it|that)|(?:let'?s|we) say|try|meant?|prefer|actually|maybe|to"
+        rf"|(?<!d )like) ({HOUR}){END}",
+        r"\1 at \2",
+    ),
+    (
+        rf"(^|[,.!?] |\b(?:yes|yeah|yep|ok|okay|no|then) )({HOUR})"
+        r"(?= (?:works?|ok|okay|free|available|(?:is|would be|sounds) \w+)\b)",
+        r"\1at \2",
+    ),
+    (rf"\bis ({HOUR}) (?=(?:fine|good|better|ok|okay|free|available|possible|open|still)\b)", r"at \1 "),
+    (rf"\bnot ({HOUR})[,;]? (?:but )?({HOUR}){END}", r"not at \1; at \2"),
+    (rf"\bnot ({HOUR}){END}", r"not at \1"),
+    (rf"(?<!at )({HOUR}),? (?=not at )", r"at \1 "),
+    (rf"((?:n'?t|cant) [^;]{{0,24}}; )({HOUR}){END}", r"\1at \2"),
+    (rf"\b({DAY}),? ({HOUR}){END}", r"\1 at \2"),
+    (rf"\b((?:at|around|about|after|before) {CLOCK}) or ({HOUR}){END}", r"\1 or at \2"),
+]
+
+#: Words that name no wanted time; they are blanked out, so that nothing joins across them.
+NO_TIME = [
+    # references, prices, phone numbers, ratings, quantities
+    r"#\s?\w+|\b(?:order|size|sz|option|ticket|suite|room|code|zip|invoice|item|style|tracking)s?"
+    r"(?: (?:number|no|nr)\.?)?[ :]*\d[\w./-]*",
+    r"[$£€] ?\d[\d.,]*|\b\d[\d.,]* ?(?:[$£€%]|(?:usd|dollars?|bucks?|cents|percent)\b)",
+    r"(?<![\d/])(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}(?![\d/])|(?<![\d/-])\d{3}[.-]\d{4}(?![\d-])",
+    r"\d+(?:[:./-]+\d+){4,}|\d{5,}",
+    r"(?<![\d/])(?<!on )(?<!to )(?<!by )(?<!for )(?<!before )(?<!after )(?:[0-5] ?/ ?5|(?:10|\d) ?/ ?10|24/7)(?![\d/])"
+    r"(?! (?:at|@|\d))",
+    r"\b(?:\d+|one|two|three|four|five)(?: out)? of (?:an? )?(?:\d+|five|ten)\b",
+    r"\b\d+(?:\.\d+)?[ -]?(?:stars?|people|guests|kids|items?|pairs?|shirts?|pants|dress(?:es)?|suits?|times|pieces?"
+    r"|pcs|orders?|lbs?|kg|inch(?:es)?|cm|feet|ft|years? old|yo|x|miles?)\b",
+    # greetings, thanks, turns of phrase
+    r"\b(?:happy|merry) \w+(?: eve| years?)*\b|\b(?:good|gd|nice|enjoy (?:the|your|ur|ya)|(?:have|had) an?(?: \w+)?)"
+    r" (?:morning|afternoon|evening|night|day|weekend|week|thanksgiving|christmas|holidays?|rest of \w+ \w+)\b",
+    r"\b(?:thanks?|thank you|thx|ty|tysm|sorry)(?: \w+){0,2} (?:for|about) "
+    rf"(?:today|tonight|yesterday|this \w+|last \w+|the other \w+|{WEEKDAY})\b",
+    r"\bwhy not\b|\bca'?n'?t (?:we|you|u|i|wait)\b|\bcouldn'?t (?:we|you|u|i)\b",
+    r"\bnot (?:sure|cancel\w*|a problem)\b|\bno (?:problem|prob|worries|rush)\b",
+    r"(?<!come )(?<!come in )(?<!free )\b(?:right )?now\b|\bone (?:sec|moment)\w*\b",
+    r"\b(?:i|we|he|she|they|just) sat\b|\bthe sun\b",
+    r"\b(?:the|this|that) (?:(?:first|second|third|last|later|earlier|other|latest|middle) )?(?:one|time|option)\b",
+    r"\bthe (?:day|week|month)\b(?! (?:after|before|of|from) \w)|\b(?:summer|winter|autumn|fall|spring)s?\b",
+]
+
+ALWAYS = [(re.compile(pattern), words) for pattern, words in SLANG]
+SHOP = [(re.compile(pattern), words) for pattern, words in IN_SHOP]
+BLANK = re.compile("|".join(NO_TIME))
+
+#: The stretch between a word and the mention it governs: one clause, with no new question or proposal in between.
+REACH = (
+    r"(?:(?!\b(?:can|could|how|what|maybe|is|are|any|lets?|move|but|so|please|pls|instead|need|would|or)\b)"
+    r"[^,.;?!~]){0,30}$"
+)
+REFUSED_BEFORE = re.compile(
+    r"\b(?:ca'?n'?t|cannot|can not|couldn'?t|won'?t|unable|not able|busy|away|out of town|closed|never|do(?:es)?n'?t"
+    r"|(?:have to|gotta|i|i'?m) work(?:ing)?|instead of|rather than|in place of|except|besides|other than"
+    rf"|on vacation|on holiday){REACH}"
+    r"|\bany\w*(?: \w+)? but (?:on |the )*$|\bnot\b(?! only)[^,.;?!~]{0,16}$"
+)
+REFUSED_AFTER = re.compile(
+    r"^(?:'?s)?(?: (?:is|are|was|so|really|just|actually))* (?:no good|bad|out|full|taken"
+    r"|(?:is|are|do|does|wo)n'?t|ca'?n'?t|cannot|no longer|impossible|too (?:early|late|soon|far)"
+    r"|not (?:good|great|gonna|going|possible|working|ok|okay|free|available|an option)"
+    r"|(?:i'?m|i am|we'?re) (?:busy|away|out|working|not)|(?:i|we) (?:ca'?n'?t|cannot|won'?t|work"
+    r"|have (?:class|to|a)))\b"
+)
+PAST = re.compile(
+    r"\b(?:ordered|bought|purchased|received|arrived|shipped|delivered|paid|waited|waiting|placed|returned|called|texted"
+    r"|emailed|wrote|visited|went|came|happened|got it|since|booked|supposed to"
+    rf"|ha(?:s|ve)n'?t|broke|fell){REACH}|\bsince\b"
+)
+LISTED = re.compile(r"^\s*(?:,?\s*(?:or|nor|and|&)|/)\s*(?:on |the |at )*$")
+CORRECTED = re.compile(
+    r"\b(?:no|wait|nvm|never ?mind|actually|sorry|i mean|meant|scratch that|rather|oops|so|say|like)\b|\*"
+)
+MINE = re.compile(r"\b(?:my|our) $")
+THEIRS_BEFORE = re.compile(
+    rf"\b(?:my|our|the|have an?) (?:\w+ ){{0,2}}?{APPT} (?:is |was |i have )?(?:on |for |at |from )?(?:the )?$"
+)
+THEIRS_AFTER = re.compile(rf"^(?:'?s)? (?:{APPT}|one)\b")
+OFFERED = re.compile(r"\b(?:an?|any|another|some|have|other|more|next) $")
+EVERY = re.compile(r"\b(?:any|every|each|all) (?:days? )?(?:in the )?$")
+SAME_TIME = re.compile(r"\bsame time\b")
+
+RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|-")
+LATER = re.compile(r"^ (?:later|after(?: that)?(?! \w))\b")
+EARLIER = re.compile(r"^ (?:earlier|sooner|before(?: that| my \w+)?(?! \w))\b")
+PUSHED = re.compile(
+    rf"\b{MOVE}\b[^.?!,]{{0,40}}?(?P<up>\bup |\bahead )?(?:\bback |\bout |\boff )?(?:\bby )?(?:about |like )?$"
+)
+LATE = re.compile(r"\b(?:be|am|i'?m|we'?re|running|run) (?:about |like |at least )?$")
+COMPARED = re.compile(
+    r"\b(?:something|anything|any|an?|come(?: in)?|got|me|get in|but|little|bit|much|to|on|make it)"
+    r" (later|earlier|sooner)\b"
+    r"(?P<day> (?:date|day))?|\b(later|earlier|sooner) (?:slot|time|on \d{4}-)"
+)
