@@ -12,7 +12,7 @@ async def sync(session: AsyncSession, settings: Settings) -> None:
     """Write the default sender number with its kind, carrier words and pace, as the settings say."""
     words, answers = settings.carrier_keyword_policy()
     values = {
-        "kind": settings.sender_kind,
+        "kind": settings.number_kind,
         "carrier_words": words,
         "carrier_answers": answers,
         "parts_per_second": settings.parts_per_second,

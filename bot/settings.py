@@ -5,6 +5,7 @@ Secrets have no default with a real carrier; with the simulator they are random 
 
 import json
 import os
+import re
 import secrets as random
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,8 +51,8 @@ class Settings(BaseSettings):
     twilio_api_url: str = Field("https://api.twilio.com", description="Twilio's API; a stand-in in tests.")
 
     sender_number: str = Field("+13125550142", description="The shop's default sender number, E.164.")
-    sender_kind: Literal["long_code", "toll_free", "short_code", "service"] = Field(
-        "short_code", description="What kind of number it is; decides which words its carrier answers by itself."
+    sender_kind: Literal["long_code", "toll_free", "short_code", "service"] | None = Field(
+        None, description="What kind of number it is, where the number does not tell; decides who answers STOP."
     )
     carrier_words: Annotated[list[str] | None, NoDecode] = Field(
         None, description="Opt-out words the carrier itself acts on for this number, comma separated."
@@ -106,18 +107,29 @@ class Settings(BaseSettings):
         """Folder of the children's logs."""
         return self.data_dir / "logs"
 
+    @property
+    def number_kind(self) -> str:
+        """What kind the default number is: as set, else as the number looks; the simulator's is a short code."""
+        if self.sender_kind is not None:
+            return self.sender_kind
+        if self.carrier == "simulator" or not self.sender_number.startswith("+"):
+            return "short_code"
+        return "toll_free" if TOLL_FREE.match(self.sender_number) else "long_code"
+
     def carrier_keyword_policy(self) -> tuple[list[str], bool]:
         """The opt-out words the carrier acts on by itself for the default number, and whether it answers them.
 
         A Twilio long code or toll-free number blocks and answers the default words by itself; a short code outside any
         service does nothing (Twilio, "Advanced Opt-Out" and "Keyword handling for short codes").
         """
-        quiet = self.carrier == "simulator" or self.sender_kind == "short_code"
+        quiet = self.carrier == "simulator" or self.number_kind == "short_code"
         words = self.carrier_words if self.carrier_words is not None else ([] if quiet else list(TWILIO_STOP_WORDS))
         answers = self.carrier_answers if self.carrier_answers is not None else not quiet
         return [word.upper() for word in words], answers
 
 
+#: North American toll-free prefixes.
+TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)")
 #: Whole-body opt-out words Twilio acts on by default (twilio.com, Advanced Opt-Out tutorial).
 TWILIO_STOP_WORDS = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT")
 

@@ -83,6 +83,17 @@ def test_a_plain_twilio_number_blocks_by_itself() -> None:
     assert ([], False) == simulator
 
 
+@pytest.mark.parametrize(
+    "number, kind, words",
+    [("+13125550142", "long_code", True), ("+18885550142", "toll_free", True), ("711711", "short_code", False)],
+)
+def test_a_twilio_number_is_what_it_looks_like(number: str, kind: str, words: bool) -> None:
+    """Nobody has to know that Twilio answers STOP for a long code: unset, the kind follows from the number."""
+    found = Settings(carrier="twilio", sender_number=number)
+
+    assert (kind, words) == (found.number_kind, "CANCEL" in found.carrier_keyword_policy()[0])
+
+
 def test_a_real_carrier_wants_its_credentials(tmp_path: Path) -> None:
     """Nothing is invented for Twilio."""
     with pytest.raises(SettingsError, match="PARLEY_TWILIO_ACCOUNT_SID and PARLEY_TWILIO_AUTH_TOKEN must be set"):
