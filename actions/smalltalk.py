@@ -48,7 +48,8 @@ class Deny(Reschedule):
             return [Say(text="OK, nothing is changed.")]
         if turn.wishes and turn.open.kind == "booking_change":
             return await super().decide(turn, session)
-        return [Dismiss(), Say(text="OK, nothing is changed. Text us another day or time if you like.")]
+        invite = " Text us another day or time if you like." if turn.open.kind == "booking_change" else ""
+        return [Dismiss(), Say(text=f"OK, nothing is changed.{invite}")]
 
 
 class Greet(ShopAction):

@@ -213,8 +213,10 @@ async def test_the_order_spoken_of_last_is_told_first(db: Database) -> None:
 async def test_no_alone_changes_nothing(db: Database) -> None:
     """The question is closed and what was held is free."""
     values = await run(db, "action_deny", await somebody(db), "no", intent="deny", open=offered(TUESDAY_3PM))
+    kept = await run(db, "action_deny", await somebody(db), "no", intent="deny", open=offered(kind="booking_cancel"))
 
     assert isinstance(values[0], Dismiss)
+    assert words(kept) == "OK, nothing is changed."
 
 
 @pytest.mark.parametrize("action", ["action_affirm", "action_confirm"])
