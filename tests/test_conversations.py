@@ -44,6 +44,7 @@ class Exchange:
     def __init__(self, engine: Engine, script: dict[str, Any]) -> None:
         self._engine = engine
         self._script = script
+        engine.clear_calendar()
         given = script.get("given", {})
         self._contact, self._phone = engine.new_contact(given.get("name"), given.get("consent", True))
         self._bookings: list[UUID] = []

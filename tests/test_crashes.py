@@ -17,6 +17,7 @@ class Scene:
 
     def __init__(self, engine: Engine, start: datetime) -> None:
         self._engine = engine
+        engine.clear_calendar()
         self.contact, self.phone = engine.new_contact("Ann")
         self.booking: UUID = engine.book(self.contact, "styling", "rosa", start)
         offer = engine.text(self.phone, "can you move my appointment to thursday dec 10 at 2pm")

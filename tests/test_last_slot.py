@@ -26,6 +26,7 @@ def held(turn: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("hour", [12, 14, 16])
 def test_of_two_who_ask_at_the_same_moment_one_gets_it_and_the_other_the_next(engine: Engine, hour: int) -> None:
     """One is asked to confirm the time, the other is offered other times; both end with a slot of their own."""
+    engine.clear_calendar()
     people = [engine.new_contact(), engine.new_contact()]
     for number, (contact, _) in enumerate(people):
         engine.book(contact, "alteration", "theo", datetime(2026, 12, 15 + number, hour, 0, tzinfo=ZONE))
@@ -48,6 +49,7 @@ def test_of_two_who_ask_at_the_same_moment_one_gets_it_and_the_other_the_next(en
 
 def test_a_late_answer_to_an_offer_that_went_is_offered_the_next(engine: Engine) -> None:
     """Ten minutes are over, somebody else took the time: nothing is double booked and the contact hears why."""
+    engine.clear_calendar()
     (ann, ann_phone), (bob, bob_phone) = engine.new_contact("Ann"), engine.new_contact("Bob")
     engine.book(ann, "alteration", "theo", datetime(2026, 12, 18, 12, 0, tzinfo=ZONE))
     engine.book(bob, "alteration", "theo", datetime(2026, 12, 18, 16, 0, tzinfo=ZONE))
