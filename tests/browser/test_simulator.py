@@ -49,6 +49,7 @@ def answer(page: Page, words: str | re.Pattern[str]) -> None:
 def with_booking(engine: Engine, name: str) -> str:
     """A contact with a styling session to come; their number."""
     contact_id, phone = aside(engine.new_contact, name)
+    engine.clear_calendar()
     aside(engine.book, contact_id, "styling", "lena", FAR + timedelta(weeks=next(weeks)))
     return phone
 
