@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 RASAS_OWN = set(DEFAULT_INTENTS) - {"out_of_scope"}
 
 _LEADING = re.compile(r"[\s/]*")
+#: More texts than this at once are no longer the pieces of one turn.
+MOST_TEXTS = 50
 #: What there is to understand in a text without any letter, digit or sign.
 _NOTHING: dict[str, Any] = {
     "intent": {"name": DEFAULT_NLU_FALLBACK_INTENT_NAME, "confidence": 0.0},
@@ -50,7 +52,7 @@ class TurnFailed(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """One turn as asked for: see `read`."""
+    """One turn as asked for: see `asked`."""
 
     sender: str
     text: str
@@ -81,7 +83,7 @@ class Replies(OutputChannel):
 
 
 class ParleyChannel(InputChannel):
-    """POST /webhooks/parley/turn and GET /webhooks/parley/health."""
+    """POST /webhooks/parley/turn and /webhooks/parley/read, GET /webhooks/parley/health."""
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
@@ -102,7 +104,7 @@ class ParleyChannel(InputChannel):
         return cls(str(token))
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
-        """Both routes. Rasa's own `on_new_message` is passed by: it answers nothing at all while no model is loaded."""
+        """All routes. Rasa's own `on_new_message` is passed by: it answers nothing at all while no model is loaded."""
         blueprint = Blueprint("parley")
 
         @blueprint.get("/health")
@@ -113,50 +115,64 @@ class ParleyChannel(InputChannel):
 
         @blueprint.post("/turn")
         async def turn(request: Request) -> HTTPResponse:
-            if not self._admits(request):
-                return json({"error": "wrong or missing token"}, 403)
-            agent: Agent | None = getattr(request.app.ctx, "agent", None)
-            if agent is None or not agent.is_ready():
-                return json({"error": "no model is loaded"}, 503)
+            agent = self._agent(request)
+            if isinstance(agent, HTTPResponse):
+                return agent
             try:
-                question = read(request, agent.domain)
+                question = asked(request, agent.domain)
             except Malformed as error:
                 return json({"error": str(error)}, 400)
             try:
                 return json(await answer(question, agent))
             except Exception as error:
-                return json({"error": _log_failure(question, error)}, 500)
+                return json({"error": _log_failure(question.sender, error)}, 500)
+
+        @blueprint.post("/read")
+        async def read(request: Request) -> HTTPResponse:
+            agent = self._agent(request)
+            if isinstance(agent, HTTPResponse):
+                return agent
+            try:
+                texts = asked_texts(request)
+            except Malformed as error:
+                return json({"error": str(error)}, 400)
+            try:
+                return json({"readings": [reading(await parse(text, agent)) for text in texts]})
+            except Exception as error:
+                return json({"error": _log_failure("none", error)}, 500)
 
         return blueprint
+
+    def _agent(self, request: Request) -> Agent | HTTPResponse:
+        """Who answers, or why nobody does."""
+        if not self._admits(request):
+            return json({"error": "wrong or missing token"}, 403)
+        agent: Agent | None = getattr(request.app.ctx, "agent", None)
+        return agent if agent and agent.is_ready() else json({"error": "no model is loaded"}, 503)
 
     def _admits(self, request: Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return scheme == "Bearer" and hmac.compare_digest(token.encode(errors="replace"), self._token)
 
 
-def _log_failure(question: Question, error: Exception) -> str:
+def _log_failure(conversation: str, error: Exception) -> str:
     """One line that finds the place without quoting the error, whose words may be the contact's; gives the reason."""
     reason = str(error) if isinstance(error, TurnFailed) else type(error).__name__
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    logger.error("turn failed: conversation=%s reason=%s at=%s:%s", question.sender, reason, frame.name, frame.lineno)
+    logger.error("turn failed: conversation=%s reason=%s at=%s:%s", conversation, reason, frame.name, frame.lineno)
     return reason
 
 
 # -- one turn ------------------------------------------------------------------------------------------------------
 
 
-def read(request: Request, domain: Domain) -> Question:
+def asked(request: Request, domain: Domain) -> Question:
     """The turn a request asks for. Raises Malformed.
 
     JSON: sender (the conversation's UUID), text, and optionally intent (one of the shop's, taken as read), context
     (what actions need to know, passed on untouched) and state (as the turn before gave it).
     """
-    try:
-        body = request.json
-    except SanicException:
-        raise Malformed("the body is not JSON") from None
-    if not isinstance(body, dict):
-        raise Malformed("the body is not a JSON object")
+    body = _body(request)
     sender, text, intent, context, state = map(body.get, ("sender", "text", "intent", "context", "state"))
     if not isinstance(sender, str) or not sender:
         raise Malformed("sender must be the conversation's id")
@@ -170,6 +186,26 @@ def read(request: Request, domain: Domain) -> Question:
     return Question(sender, text, intent, context or {}, state)
 
 
+def asked_texts(request: Request) -> list[str]:
+    """The texts to be read, each by itself. JSON: texts, 1 to MOST_TEXTS strings. Raises Malformed."""
+    texts = _body(request).get("texts")
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise Malformed("texts must be a list of strings")
+    if not 1 <= len(texts) <= MOST_TEXTS:
+        raise Malformed(f"texts must be 1 to {MOST_TEXTS}")
+    return texts
+
+
+def _body(request: Request) -> dict[str, Any]:
+    try:
+        body = request.json
+    except SanicException:
+        raise Malformed("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise Malformed("the body is not a JSON object")
+    return body
+
+
 async def answer(question: Question, agent: Agent) -> dict[str, Any]:
     """Reply, reading and new state of one turn; depends on nothing but the question and the model.
 
@@ -179,7 +215,7 @@ async def answer(question: Question, agent: Agent) -> dict[str, Any]:
     turn = Turn(question.state)
     mark = under_way.set(turn)
     try:
-        parsed = await parse(question, agent)
+        parsed = await parse(question.text, agent, question.intent)
         read_at = time.perf_counter()
         replies = Replies()
         await agent.processor.handle_message(
@@ -210,17 +246,17 @@ async def answer(question: Question, agent: Agent) -> dict[str, Any]:
     }
 
 
-async def parse(question: Question, agent: Agent) -> dict[str, Any]:
+async def parse(text: str, agent: Agent, forced: str | None = None) -> dict[str, Any]:
     """Rasa's parse data of the text: a forced intent replaces the reading, never the text.
 
     Rasa reads a text that begins with "/" as a command, so blanks and slashes at the beginning are not shown to it.
     """
-    start = _LEADING.match(question.text).end()
-    shown = question.text[start:]
+    start = _LEADING.match(text).end()
+    shown = text[start:]
     parsed = await agent.processor.parse_message(UserMessage(shown)) if shown else _NOTHING
-    intent = parsed["intent"] if question.intent is None else {"name": question.intent, "confidence": 1.0}
+    intent = parsed["intent"] if forced is None else {"name": forced, "confidence": 1.0}
     return {
-        "text": question.text,
+        "text": text,
         "intent": _named(intent),
         "intent_ranking": [_named(each) for each in parsed["intent_ranking"]],
         "entities": [

@@ -110,11 +110,12 @@ class Rasa:
             time.sleep(0.1)
         raise AssertionError(self.log())
 
-    def post(self, body: Any, token: str | None = TOKEN) -> requests.Response:
-        """Ask for a turn; `body` is JSON or raw bytes."""
+    def post(self, body: Any, token: str | None = TOKEN, route: str = "turn") -> requests.Response:
+        """Ask for a turn or another route; `body` is JSON or raw bytes."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {token}".encode()} if token is not None else {}
-        return requests.post(f"{self.url}/webhooks/parley/turn", data=content, headers=headers, timeout=TURN_SECONDS)
+        url = f"{self.url}/webhooks/parley/{route}"
+        return requests.post(url, data=content, headers=headers, timeout=TURN_SECONDS)
 
     def turn(self, text: str, state: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         """The answer to one turn, which must succeed."""

@@ -217,3 +217,42 @@ def test_nothing_texted_is_logged(rasa: Rasa, actions: Actions) -> None:
     assert "turn failed: conversation=" in rasa.log()
     assert MARK not in rasa.log()
     assert TOKEN not in rasa.log()
+
+
+# -- reading without a turn ----------------------------------------------------------------------------------------
+
+
+def test_texts_are_read_in_their_order_and_no_action_runs(rasa: Rasa, actions: Actions) -> None:
+    """Each reads as it would in a turn of its own; what has nothing to read is unclear."""
+    texts = ["where is my order #1042", "/what are your hours", "  "]
+    readings = rasa.post({"texts": texts}, route="read").json()["readings"]
+
+    assert actions.calls == []
+    assert readings == [rasa.turn(text)["reading"] for text in texts]
+    assert [each["unclear"] for each in readings] == [False, False, True]
+
+
+@pytest.mark.parametrize("token", [None, "wrong"])
+def test_nothing_is_read_without_the_token(rasa: Rasa, actions: Actions, token: str | None) -> None:
+    """The second route has the same lock."""
+    assert rasa.post({"texts": ["hi"]}, token=token, route="read").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "JSON"),
+        ([], "object"),
+        ({}, "texts"),
+        ({"texts": "hi"}, "texts"),
+        ({"texts": ["hi", 4]}, "texts"),
+        ({"texts": []}, "1 to 50"),
+        ({"texts": ["hi"] * 51}, "1 to 50"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_reason(rasa: Rasa, actions: Actions, body: Any, reason: str) -> None:
+    """One sentence names the field that is wrong."""
+    response = rasa.post(body, route="read")
+
+    assert response.status_code == 400
+    assert reason in response.json()["error"]

