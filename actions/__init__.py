@@ -1,24 +1,45 @@
 """What Rasa may ask the engine to decide, one file per topic; they read the shop and propose, they never write."""
 
-from actions.appointments import Cancel, Confirm, Reschedule
+from actions.appointments import Book, Cancel, Confirm, Reschedule, Time
 from actions.base import ShopAction
+from actions.contests import JoinContest, LeaveContest
 from actions.opt_out import OptIn, OptOut
-from actions.orders import OrderStatus
-from actions.people import AskHuman
+from actions.orders import CancelTheOrder, ChangeOrderAddress, Exchange, OrderStatus, Return
+from actions.people import AskHuman, Complain, Praise, Serious
+from actions.preferences import Preference
+from actions.products import AskProduct
+from actions.profile import Profile
 from actions.ratings import Rating
-from actions.shop import Hours
+from actions.shop import Discount, Hours, Location, ShopAnswer
 from actions.smalltalk import Affirm, Bye, Deny, Greet, Thank
-from actions.unclear import OutOfScope, Unclear
+from actions.unclear import OutOfScope, Unclear, Undo
 from bot.db import Database
 
 ACTIONS: tuple[type[ShopAction], ...] = (
+    Book,
+    Time,
     Reschedule,
     Cancel,
     Confirm,
     OrderStatus,
+    ChangeOrderAddress,
+    CancelTheOrder,
+    Exchange,
+    Return,
+    AskProduct,
     Hours,
+    Location,
+    ShopAnswer,
+    Discount,
     Rating,
+    JoinContest,
+    LeaveContest,
+    Preference,
+    Profile,
     AskHuman,
+    Complain,
+    Serious,
+    Praise,
     Affirm,
     Deny,
     Greet,
@@ -28,6 +49,7 @@ ACTIONS: tuple[type[ShopAction], ...] = (
     OptIn,
     OutOfScope,
     Unclear,
+    Undo,
 )
 
 

@@ -19,18 +19,28 @@ from bot.values import Say, Value
 
 @dataclass(frozen=True)
 class Open:
-    """The numbered choice we wait for, if any: `offered` starts per option, `affirmative` options change something."""
+    """The question of the dialogue we wait for: `offered` starts per option, `affirmative` options change something.
+
+    `intent` and `slots` are the request it belongs to and what is known of that so far.
+    """
 
     kind: str
     booking_id: UUID | None
     offered: Sequence[datetime | None]
     affirmative: Sequence[int]
     reminder: str
+    intent: str | None
+    slots: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What an action knows: the text and its reading, and the context the engine sent along (see bot.conversation)."""
+    """What an action knows: the text and its reading, and the context the engine sent along (see bot.conversation).
+
+    `settled` is what was just answered or chosen and holds whatever the text says; `filled` adds what was told before.
+    `entities` are Rasa's and what the engine found named in the text (product, service, location, staff, preference:
+    each by its key). `waiting` is what the shop has asked: kind (survey, contest, preference, booking) to payload.
+    """
 
     text: str
     intent: str
@@ -47,6 +57,14 @@ class Turn:
     open: Open | None
     gone: bool
     chosen: str | None
+    settled: Mapping[str, Any]
+    filled: Mapping[str, Any]
+    waiting: Mapping[str, dict[str, Any]]
+
+    def detail(self, name: str) -> str | None:
+        """A detail of the request: just answered, else named in this text, else told before."""
+        told = self.settled.get(name) or self.entity(name) or self.filled.get(name)
+        return str(told) if told is not None else None
 
     def entity(self, name: str) -> str | None:
         """The first entity of this name in the text."""
@@ -64,7 +82,7 @@ def turn_of(tracker: Tracker) -> Turn:
         intent=message["intent"]["name"],
         confidence=float(message["intent"]["confidence"]),
         ranking=[(item["name"], float(item["confidence"])) for item in message.get("intent_ranking", [])],
-        entities=message.get("entities", []),
+        entities=[*message.get("entities", []), *context["mentions"]],
         slots=tracker.slots,
         contact_id=UUID(context["contact_id"]),
         now=now,
@@ -75,7 +93,17 @@ def turn_of(tracker: Tracker) -> Turn:
         open=_open(asked) if asked is not None else None,
         gone=bool(context["gone"]),
         chosen=context["chosen"],
+        settled=context["filled"],
+        filled={**_known_before(asked, message["intent"]["name"]), **context["filled"]},
+        waiting=context["waiting"],
     )
+
+
+def _known_before(asked: dict[str, Any] | None, intent: str) -> dict[str, Any]:
+    """What the open question's request knows, where this text is about the same request."""
+    if asked is None or intent not in (asked["intent"], "give_time", "affirm", "deny"):
+        return {}
+    return dict(asked["slots"])
 
 
 def _open(asked: dict[str, Any]) -> Open:
@@ -85,6 +113,8 @@ def _open(asked: dict[str, Any]) -> Open:
         offered=[datetime.fromisoformat(start) if start else None for start in asked["offered"]],
         affirmative=asked["affirmative"],
         reminder=asked["reminder"],
+        intent=asked["intent"],
+        slots=asked["slots"],
     )
 
 

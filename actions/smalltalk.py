@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from actions.appointments import Reschedule, agree, offered_time
+from actions.appointments import (
+    NOTHING_BOOKED,
+    NOTHING_CHANGED,
+    agree,
+    booking_new,
+    choose,
+    names_choice,
+    offered_time,
+)
 from actions.base import ShopAction, Turn
 from bot import values
 from bot.shop import shopfile
@@ -14,26 +22,30 @@ from bot.values import Dismiss, Say, Value
 #: more, none that answered nothing meant anything else.
 MAYBE = 0.2
 OFFER = "I can help with your booking, your order or our hours."
+#: Questions that another day or time would answer.
+TIMES = ("booking_change", "booking_new")
 
 
-class Affirm(Reschedule):
-    """Yes: to the open choice, or to a time named along with it ("yes, thursday works")."""
+class Affirm(ShopAction):
+    """Yes: to the open question, or to a time named along with it ("yes, thursday works")."""
 
     called = "action_affirm"
 
     async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
-        """The answer to the open choice, else a courtesy."""
+        """The answer to the open question, else a courtesy."""
         if turn.open is None:
             return [Say(text=f"OK. {OFFER}")]
-        if (answer := offered_time(turn)) is not None:
+        answer = offered_time(turn, "booking_change") or offered_time(turn, "booking_new")
+        if answer is not None:
             return [answer]
-        if turn.wishes and turn.open.kind == "booking_change":
-            return await super().decide(turn, session)
+        # "Yes, with Lena" to one time alone is a yes to that; to several it says which are meant.
+        if names_choice(turn) and (turn.wishes or len(turn.open.affirmative) != 1):
+            return await choose(turn, session)
         return agree(turn)
 
 
-class Deny(Reschedule):
-    """No: nothing is changed, unless another time is named along with it ("no, thursday").
+class Deny(ShopAction):
+    """No: nothing is changed, unless another time, place or person is named along with it ("no, thursday").
 
     A no that answers nothing and could be an opt-out is one, told as unsure.
     """
@@ -41,15 +53,18 @@ class Deny(Reschedule):
     called = "action_deny"
 
     async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
-        """Another offer, or the choice dismissed."""
+        """Another offer, or the question dismissed."""
         if turn.open is None and dict(turn.ranking).get("opt_out", 0.0) >= MAYBE:
             return [values.OptOut(sure=False)]
         if turn.open is None:
-            return [Say(text="OK, nothing is changed.")]
-        if turn.wishes and turn.open.kind == "booking_change":
-            return await super().decide(turn, session)
-        invite = " Text us another day or time if you like." if turn.open.kind == "booking_change" else ""
-        return [Dismiss(), Say(text=f"OK, nothing is changed.{invite}")]
+            return [Say(text=NOTHING_CHANGED)]
+        if names_choice(turn):
+            return await choose(turn, session)
+        if turn.open.kind == "clarify":
+            return [Dismiss(), Say(text="OK. Tell me in other words what you need.")]
+        said = NOTHING_BOOKED if booking_new(turn) else NOTHING_CHANGED
+        invite = " Text us another day or time if you like." if turn.open.kind in TIMES else ""
+        return [Dismiss(), Say(text=f"{said}{invite}")]
 
 
 class Greet(ShopAction):

@@ -48,6 +48,8 @@ app = typer.Typer(
 )
 user = typer.Typer(help="Who may log in to the console.", invoke_without_command=True)
 app.add_typer(user, name="user")
+benchmarks = typer.Typer(help="Measure the whole on this machine.", invoke_without_command=True)
+app.add_typer(benchmarks, name="bench")
 
 out = Console()
 
@@ -94,6 +96,12 @@ def _settings(port: int | None = None, data_dir: Path | None = None, **more: obj
 
 @app.callback(invoke_without_command=True)
 def _without_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        context.get_help()
+
+
+@benchmarks.callback()
+def _bench_without_command(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         context.get_help()
 
@@ -523,6 +531,43 @@ def doctor(as_json: AsJson = False, port: Port = None, data_dir: DataDir = None)
                 out.print(f"  {'':<16}[dim]{escape(finding.mend)}[/]", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+# -- measuring -----------------------------------------------------------------------------------------------------
+
+
+@benchmarks.command("turns", epilog="Example: ./parley bench turns --texts 500 --connections 8")
+def bench_turns(
+    as_json: AsJson = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables as docs/benchmarks.md has.")
+    ] = False,
+    texts: Annotated[int, typer.Option(help="Texts for each side at each number of connections.", min=1)] = 1000,
+    connections: Annotated[
+        int | None, typer.Option(help="Texts on their way at once; by default 1, 4, 8 and 16.", min=1, max=48)
+    ] = None,
+    only: Annotated[str | None, typer.Option(metavar="engine|stock_rasa", help="Measure one side alone.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make and train stock Rasa's bot anew.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Compare texts answered a second with stock Rasa's, on an engine of its own; lasts minutes."""
+    from bench import turns
+
+    sides = [side for side in turns.SIDES if only in (None, side)]
+    if not sides:
+        raise typer.BadParameter("--only is engine or stock_rasa")
+    levels = turns.LEVELS if connections is None else (connections,)
+    kept = _settings(None, data_dir).data_dir.resolve() / "bench"
+    found = turns.run(texts, levels, sides, kept, Console(stderr=True), fresh=fresh)
+    if as_markdown:
+        print(turns.markdown(found))
+    elif not as_json:
+        for table in turns.rich_tables(found):
+            out.print(table, "", highlight=False)
+    if as_json:
+        print(json.dumps(found))
+    if wrong := turns.complaints(found):
+        raise BotError(" ".join(wrong))
 
 
 @app.command(epilog="Example: ./parley test -- tests/test_consent.py -k stop")

@@ -201,6 +201,25 @@ async def state(session: AsyncSession, hashed: str) -> State:
     return state_of(await latest(session, hashed))
 
 
+async def spoke_since(
+    session: AsyncSession, hashed: str, action: Literal["opt_out", "opt_in", "help", "cancel_booking"], at: datetime
+) -> bool:
+    """Whether a keyword from `at` that is taken in only now comes too late: the contact said the opposite after it.
+
+    A late START yields to any opt-out, a late STOP to nothing but the contact's own START.
+    """
+    opposite = {"opt_out": ("opted_in", "keyword"), "opt_in": ("opted_out", None)}.get(action)
+    if opposite is None:
+        return False
+    said, how = opposite
+    later = select(ConsentEvent.id).where(
+        ConsentEvent.phone_hash == hashed, ConsentEvent.action == said, ConsentEvent.recorded_at > at
+    )
+    if how is not None:
+        later = later.where(ConsentEvent.how == how)
+    return await session.scalar(later.limit(1)) is not None
+
+
 async def opt_out(
     session: AsyncSession, contact: Contact, word: str, how: str, message_id: UUID | None, now: datetime
 ) -> Changed:

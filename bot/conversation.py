@@ -1,83 +1,42 @@
-"""Who speaks next, and what one text comes to: keyword, open question, bot, agent or nobody.
+"""Who speaks next, and what one turn comes to: keyword, open question, bot, agent or nobody.
 
 A turn is decided without any transaction open, then everything it decided is written in one: effects, replies, dialogue
-state, the turn itself. If the facts moved in between, nothing was written and the turn is read again.
+state, the turn itself. If the facts moved in between, or a further text came, nothing was written and it is read again.
 """
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock, consent, crash, effects, inbox, live, outbox, tickets
+from bot import answers, changes, clock, consent, crash, effects, facts, live, outbox, outcomes, requests, tickets
+from bot.answers import Match
 from bot.db import Database, is_conflict
 from bot.errors import LeaseLost, RasaError, RasaUnavailable, Stale
-from bot.outreach import surveys
+from bot.facts import DIALOGUE, Facts, ask_of, core_of
+from bot.outcomes import Decision, Outcome, Reading
+from bot.outreach import contests, preferences, surveys
 from bot.rasa_client import RasaClient
-from bot.shop import bookings, shopfile, when
-from bot.shop.bookings import BookingView
-from bot.shop.shopfile import ShopView
-from bot.tables import Contact, Conversation, Message, OpenQuestion, SenderNumber, Ticket, Turn
-from bot.values import (
-    Answer,
-    Ask,
-    Cancel,
-    Change,
-    Changed,
-    Confirm,
-    Dismiss,
-    HandOver,
-    Hold,
-    Option,
-    OptOut,
-    RecordRating,
-    Reschedule,
-    Say,
-    Span,
-    Unclear,
-    Value,
-)
+from bot.shop import bookings, catalogue, when
+from bot.tables import Contact, Conversation, Effect, Message, OpenQuestion, Turn
+from bot.values import Book, Reschedule
 
-#: A numbered choice of the dialogue stays answerable by a bare number this long.
-CHOICE_WAITS = timedelta(hours=24)
 #: A turn whose facts keep moving is read this often before a person gets it.
 READINGS = 4
 #: A turn that keeps failing on an unexpected error is tried this often before a person gets it.
 ATTEMPTS = 5
 
-_DIALOGUE = ("booking_change", "booking_cancel", "clarify")
-_NUMBER = re.compile(r"^(?:option |number |no |nr |choice )?(\d{1,2})(?:st|nd|rd|th)?(?: one| option| please)?$")
-_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
-_ORDINAL = re.compile(r"^(?:the )?(first|second|third|fourth)(?: one| option)?$")
-_YES = frozenset(
-    [
-        "yes",
-        "y",
-        "yep",
-        "yeah",
-        "yup",
-        "ok",
-        "okay",
-        "k",
-        "sure",
-        "confirm",
-        "confirmed",
-        "c",
-        "i confirm",
-        "yes confirm",
-    ]
-)
-
 _TOLD = {
     "asked_for_person": "OK, a person takes over here.",
     "unclear": "I am still not sure what you mean, so a person takes over here.",
     "out_of_scope": "I can't settle that by text, so a person takes over here.",
+    "complaint": "A person from our team takes over here.",
+    "serious_matter": "A person from our team takes over here.",
     "bad_rating": "A person from our team would like to put that right.",
     "failed_action": "I could not get that done, so a person takes over here.",
     "engine_down": "Something on our side is not working right now, so a person takes over here.",
@@ -95,57 +54,33 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Everything a decision rests on, read in one short transaction."""
+class Asking:
+    """One reading to ask Rasa for: the words, and what is known of them besides.
 
-    conversation: Conversation
-    contact: Contact
-    number: SenderNumber
-    message: Message
-    shop: ShopView
-    now: datetime
-    ticket: Ticket | None
-    questions: list[OpenQuestion]
-    bookings: list[BookingView]
-    asked_booking: BookingView | None
-    standing: consent.State
+    `intent` is taken as read; `settled` are details told before or just answered; `times` stand in where the words
+    name none; `wanted` are times known without reading any; `answering` where the words settle the open question.
+    """
 
-    @property
-    def dialogue_question(self) -> OpenQuestion | None:
-        """The newest numbered choice still open."""
-        return next((q for q in self.questions if q.kind in _DIALOGUE and q.asked_at > self.now - CHOICE_WAITS), None)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the text was read as; empty for texts that were not read."""
-
+    words: str
+    decision: Decision = "bot"
     intent: str | None = None
-    confidence: float | None = None
-    ranking: Sequence[dict[str, Any]] = ()
-    entities: Sequence[dict[str, Any]] = ()
+    chosen: str | None = None
+    settled: Mapping[str, Any] | None = None
+    times: Sequence[dict[str, Any]] = ()
+    wanted: Sequence[datetime] = ()
+    gone: bool = False
+    answering: bool = False
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a turn decided, ready to be written."""
+class _Named(NamedTuple):
+    """A thing as its names are looked for: all kinds at once, so that the longest name wins over any other."""
 
-    decision: Literal["keyword", "answer", "flow", "bot", "clarify", "ticket", "silent"]
-    why: str
-    reading: Reading = Reading()
-    says: Sequence[str] = ()
-    changes: Sequence[Change] = ()
-    ask: Ask | None = None
-    ask_text: str | None = None
-    answers: UUID | None = None
-    releases: UUID | None = None
-    dismiss: bool = False
-    hand_over: HandOver | None = None
-    opt_out: OptOut | None = None
-    dialogue: dict[str, Any] | None = None
-    keeps_dialogue: bool = True
-    unclear: Literal["unclear", "out_of_scope"] | None = None
-    steps: dict[str, float] = field(default_factory=dict)
+    key: str
+    names: Sequence[str]
+
+
+class _Grown(Exception):
+    """A further text of the same burst came before the turn ended; nothing was written."""
 
 
 # -- leases --------------------------------------------------------------------------------------------------------
@@ -199,40 +134,58 @@ async def give_back(db: Database, lease: Lease, *, retry_in_seconds: float, coun
 
 
 class Conversations:
-    """Takes turns: reads a pending text, decides, and writes what was decided."""
+    """Takes turns: reads pending texts, decides, and writes what was decided."""
 
-    def __init__(self, db: Database, rasa: RasaClient, patience: timedelta, desk_minutes: int) -> None:
+    def __init__(
+        self,
+        db: Database,
+        rasa: RasaClient,
+        patience: timedelta,
+        desk_minutes: int,
+        answer_within: timedelta,
+        fold_times: int,
+    ) -> None:
         self._db = db
         self._rasa = rasa
         self._patience = patience
         self._desk_minutes = desk_minutes
+        self._answer_within = answer_within
+        self._fold_times = fold_times
 
     async def take_turn(self, lease: Lease) -> None:
-        """Read and end the oldest pending text of the leased conversation.
+        """Read and end the oldest pending turn of the leased conversation.
 
         Raises RasaUnavailable while Rasa is down and the text can still wait, LeaseLost where somebody else has it.
         """
         watch = clock.Stopwatch()
-        for reading in range(1, READINGS + 1):
+        readings = folded = 0
+        while True:
+            readings += 1
             async with self._db.begin() as session:
-                facts = await self._load(session, lease)
-            if facts is None:
+                known = await self._load(session, lease)
+            if known is None:
                 return
             watch.lap("load")
             if lease.attempts > ATTEMPTS:
-                outcome = _give_up(facts, "failed_action", "Reading this text failed again and again; a person has it.")
-            elif reading == READINGS:
-                outcome = _give_up(
-                    facts, "failed_action", "The facts kept changing while this was read; a person has it."
+                outcome = outcomes.give_up(
+                    "failed_action", "Reading this text failed again and again; a person has it."
+                )
+            elif readings == READINGS:
+                outcome = outcomes.give_up(
+                    "failed_action", "The facts kept changing while this was read; a person has it."
                 )
             else:
-                outcome = await self._decide(facts, watch, gone=reading > 1)
+                outcome = await self._decide(known, watch, gone=readings > 1)
             crash.point("worker.after_rasa")
             try:
                 async with self._db.begin() as session:
-                    await self._finish(session, lease, facts, replace(outcome, steps=watch.steps), watch)
+                    outcome = replace(outcome, steps=watch.steps)
+                    await self._finish(session, lease, known, outcome, watch, grows=folded < self._fold_times)
                 crash.point("worker.after_commit")
                 return
+            except _Grown:
+                folded += 1
+                readings -= 1
             except Stale:
                 continue
             except IntegrityError as exc:
@@ -248,131 +201,212 @@ class Conversations:
         )
         if conversation is None:
             raise LeaseLost("the lease ran out before the turn was read")
-        message = await session.scalar(
-            select(Message)
-            .where(
-                Message.conversation_id == conversation.id, Message.direction == "inbound", Message.turn_id.is_(None)
-            )
-            .order_by(Message.seq)
-            .limit(1)
-        )
-        if message is None:
+        known = await facts.load(session, conversation, folds=self._fold_times > 0)
+        if known is None:
             conversation.pending_since = None
             conversation.claimed_until = None
-            return None
-        contact = await session.get_one(Contact, conversation.contact_id)
-        now = clock.now()
-        asked_id = await inbox.last_asked_booking(session, contact.id)
-        return Facts(
-            conversation=conversation,
-            contact=contact,
-            number=await session.get_one(SenderNumber, conversation.sender_number_id),
-            message=message,
-            shop=await shopfile.read(session),
-            now=now,
-            ticket=await tickets.open_for(session, conversation.id),
-            questions=list(
-                await session.scalars(
-                    select(OpenQuestion)
-                    .where(OpenQuestion.conversation_id == conversation.id, OpenQuestion.closed_at.is_(None))
-                    .order_by(OpenQuestion.asked_at.desc())
-                )
-            ),
-            bookings=await bookings.upcoming(session, contact.id, now),
-            asked_booking=await bookings.get(session, asked_id) if asked_id else None,
-            standing=await consent.state(session, contact.phone_hash),
-        )
+        return known
 
-    async def _decide(self, facts: Facts, watch: clock.Stopwatch, *, gone: bool) -> Outcome:
-        body = facts.message.body
-        if facts.ticket is not None:
-            return Outcome("silent", f"Added to ticket T{facts.ticket.number}; a person answers.")
-        core = consent.strip_courtesy(consent.normalise(body))
-        if core == "cancel" and facts.asked_booking is not None:
-            return _cancel_by_word(facts, facts.asked_booking)
-        if not body.strip():
-            return _blank(facts)
-        if core == "change":
-            return await self._ask_rasa(facts, watch, gone, intent="reschedule_booking", decision="keyword")
-        match = match_answer(body, facts)
-        if match is None:
-            return await self._ask_rasa(facts, watch, gone)
-        if gone and match.changes:
-            wanted = [change.to.start for change in match.changes if isinstance(change, Reschedule)]
-            again = await self._ask_rasa(
-                facts, watch, gone, intent="reschedule_booking", decision="answer", wanted=wanted
-            )
-            return replace(again, answers=match.question.id)
-        if match.intent is not None:
-            asked_text = str(match.question.payload.get("text") or body)
-            again = await self._ask_rasa(
-                facts, watch, gone, intent=match.intent, decision="answer", words=asked_text, chosen=match.option
-            )
-            return replace(again, answers=match.question.id)
-        return _answered(match, Reading(match.reads, 1.0), f"Read as the answer {match.label} to our question.")
+    # -- deciding --------------------------------------------------------------------------------------------------
 
-    async def _ask_rasa(
-        self,
-        facts: Facts,
-        watch: clock.Stopwatch,
-        gone: bool,
-        *,
-        intent: str | None = None,
-        decision: Literal["bot", "keyword", "answer"] = "bot",
-        words: str | None = None,
-        chosen: str | None = None,
-        wanted: Sequence[datetime] = (),
+    async def _decide(self, known: Facts, watch: clock.Stopwatch, *, gone: bool) -> Outcome:
+        if known.ticket is not None:
+            return outcomes.silent(known)
+        if known.now - known.last.created_at > self._answer_within:
+            return outcomes.give_up("engine_down", "This text came long before it could be read; a person has it.")
+        core = core_of(known.body)
+        if core == "cancel" and known.asked_booking is not None:
+            return outcomes.cancel_by_word(known, known.asked_booking)
+        if not known.body.strip():
+            return outcomes.blank(known)
+        outcome = await self._decide_words(known, core, watch, gone)
+        return await self._go_on(known, outcome, watch)
+
+    async def _decide_words(self, known: Facts, core: str, watch: clock.Stopwatch, gone: bool) -> Outcome:
+        if core in ("change", "undo"):
+            intent = "reschedule_booking" if core == "change" else "undo"
+            return await self._ask_rasa(known, watch, Asking(known.body, "keyword", intent, gone=gone))
+        contest = contests.read_keyword(known.body, known.shop.content.contests)
+        if contest is not None:
+            asking = Asking(known.body, "flow", "join_contest", settled={"contest": contest.keyword, "wish": "enter"})
+            return await self._ask_rasa(known, watch, asking)
+        matches = answers.find(known.body, known)
+        if len(matches) > 1:
+            return replace(outcomes.which_question(matches, Reading(matches[0].reads, 1.0)), ask_text=known.body)
+        if matches:
+            return await self._answer(known, matches[0], watch, gone)
+        texts = await self._requests(known)
+        watch.lap("split")
+        if not texts:
+            outcome = await self._ask_rasa(known, watch, Asking(known.body, gone=gone))
+            question = known.dialogue_question
+            if gone and outcome.changes and question is not None and question.id in outcome.answers:
+                return await self._afresh(known, question, watch) or outcome
+            return outcome
+        found: list[Outcome] = []
+        for each in texts:
+            found.append(await self._one_of_several(known, each, watch, found, gone))
+        return outcomes.merge(found, texts)
+
+    async def _requests(self, known: Facts) -> list[str]:
+        """The requests in the turn's texts where there are several, else none."""
+        pieces = requests.cut([message.body for message in known.messages])
+        if len(pieces) < 2:
+            return []
+        if any(match.known for piece in pieces for match in answers.find(piece, known)):
+            return pieces[: requests.MOST]
+        try:
+            return requests.several(pieces, await self._rasa.read(pieces))
+        except RasaError:
+            return []  # the text as a whole is asked next, and waits for Rasa as any text does
+
+    async def _one_of_several(
+        self, known: Facts, words: str, watch: clock.Stopwatch, before: Sequence[Outcome], gone: bool
     ) -> Outcome:
-        """What Rasa makes of the text, or of `words` in its place; `wanted` are times known without reading it."""
-        body = words if words is not None else facts.message.body
-        booking = facts.bookings[0] if facts.bookings else None
-        hours = facts.shop.hours_at(booking.location_id if booking else None)
-        question = facts.dialogue_question
+        """One request of a turn that holds more, read in the dialogue the ones before it left."""
+        known = replace(known, body=words)
+        if before and not before[-1].keeps_dialogue:
+            known = replace(known, dialogue=before[-1].dialogue)
+        matches = answers.find(words, known)
+        if len(matches) == 1:
+            return await self._answer(known, matches[0], watch, gone)
+        return await self._ask_rasa(known, watch, Asking(words, gone=gone))
+
+    async def _answer(self, known: Facts, match: Match, watch: clock.Stopwatch, gone: bool) -> Outcome:
+        """The text answers an open question."""
+        if gone and match.changes:
+            wanted = [change.to.start for change in match.changes if isinstance(change, Reschedule | Book)]
+            if wanted:
+                intent = match.reads if match.reads != "affirm" else _moving(match.question)
+                asking = Asking(known.body, "answer", intent, settled=match.slots, wanted=wanted, gone=True)
+                return replace(await self._ask_rasa(known, watch, asking), answers=[match.question.id])
+            if (afresh := await self._afresh(known, match.question, watch)) is not None:
+                return afresh
+        if match.slots is not None and "question" in match.slots:
+            return await self._settle(known, match, watch, gone)
+        if match.intent is None:
+            why = f"Read as the answer {match.label} to our question."
+            return outcomes.answered(match, Reading(match.reads, 1.0), why)
+        asked_text = str(match.question.payload.get("text") or known.body)
+        asking = Asking(
+            asked_text if match.question.kind == "clarify" else known.body,
+            "flow" if match.question.kind == "preference" else "answer",
+            match.intent,
+            match.option,
+            match.slots,
+            match.question.payload.get("times") or (),
+            gone=gone,
+            answering=match.question is known.dialogue_question,
+        )
+        outcome = await self._ask_rasa(known, watch, asking)
+        return replace(outcome, answers=[*outcome.answers, match.question.id], late=match.late)
+
+    async def _afresh(self, known: Facts, question: OpenQuestion, watch: clock.Stopwatch) -> Outcome | None:
+        """What was proposed for an order cannot be done any more: its request is decided again on the fresh facts."""
+        ask = ask_of(question)
+        if ask.kind != "order_change" or ask.intent is None:
+            return None
+        asking = Asking(known.body, "answer", ask.intent, settled=ask.slots, gone=True, answering=True)
+        return replace(await self._ask_rasa(known, watch, asking), answers=[question.id])
+
+    async def _settle(self, known: Facts, match: Match, watch: clock.Stopwatch, gone: bool) -> Outcome:
+        """The contact chose which of two open questions their earlier text was meant for."""
+        assert match.slots is not None  # callers look first
+        earlier = str(match.question.payload.get("text") or "")
+        meant = answers.settle(earlier, known, str(match.slots["question"]))
+        if meant is None:
+            return outcomes.answered(match, Reading(match.reads, 1.0), "The question chosen is no longer open.")
+        outcome = await self._answer(replace(known, body=earlier), meant, watch, gone)
+        return replace(outcome, answers=[*outcome.answers, match.question.id])
+
+    async def _go_on(self, known: Facts, outcome: Outcome, watch: clock.Stopwatch) -> Outcome:
+        """Come back to requests that waited for the question this turn settles."""
+        question = known.dialogue_question
+        waiting = [str(words) for words in question.payload.get("later", [])] if question is not None else []
+        settles = question is not None and (question.id in outcome.answers or outcome.dismiss)
+        if not waiting or outcome.hand_over is not None or outcome.opt_out is not None:
+            return outcome
+        if outcome.ask is not None:
+            return replace(outcome, later=[*outcome.later, *waiting])
+        if not settles:
+            return outcome
+        known = replace(known, questions=[item for item in known.questions if item is not question])
+        found = [outcome]
+        for each in waiting:
+            found.append(await self._one_of_several(known, each, watch, found, gone=False))
+        return replace(outcomes.merge(found, [known.body, *waiting]), reading=outcome.reading)
+
+    async def _ask_rasa(self, known: Facts, watch: clock.Stopwatch, asking: Asking) -> Outcome:
+        """What Rasa makes of the words."""
+        booking = known.bookings[0] if known.bookings else None
+        hours = known.shop.hours_at(booking.location_id if booking else None)
+        question = known.dialogue_question
         # "4pm", "an hour later" and "no, thursday" mean what was offered last, else the booking.
         offered = next((start for start in _offered(question) if start is not None), None)
         anchor = offered or (booking.starts_at if booking else None)
-        read = when.read(body, facts.now, facts.shop.zone, hours, anchor, offered)
-        times = [reading.as_entity() for reading in read]
+        read = when.read(asking.words, known.now, known.shop.zone, hours, anchor, offered)
+        named = [reading.as_entity() for reading in read]
+        times = [*(named or asking.times), *map(_minute, asking.wanted)]
+        mentions = _mentions(asking.words, known)
         watch.lap("time")
         context = {
-            "now": facts.now.isoformat(),
-            "zone": facts.shop.zone.key,
-            "contact_id": str(facts.contact.id),
-            "turn_id": str(facts.message.id),
-            "times": [*times, *map(_minute, wanted)],
-            "unclear": facts.conversation.unclear,
-            "out_of_scope": facts.conversation.out_of_scope,
+            "now": known.now.isoformat(),
+            "zone": known.shop.zone.key,
+            "contact_id": str(known.contact.id),
+            "turn_id": str(known.messages[0].id),
+            "times": times,
+            "unclear": known.conversation.unclear,
+            "out_of_scope": known.conversation.out_of_scope,
             "open": _open_context(question),
-            "gone": gone,
-            "chosen": chosen,
+            "gone": asking.gone,
+            "chosen": asking.chosen,
+            "mentions": mentions,
+            "filled": dict(asking.settled or {}),
+            "waiting": {item.kind: item.payload for item in reversed(known.questions) if item.kind not in DIALOGUE},
         }
         try:
-            turn = await self._rasa.turn(facts.conversation.id, body, facts.conversation.dialogue, context, intent)
+            turn = await self._rasa.turn(known.conversation.id, asking.words, known.dialogue, context, asking.intent)
         except RasaUnavailable:
-            if clock.now() - facts.message.created_at < self._patience:
+            # Since it was here, that is, and not since the carrier had it.
+            if clock.now() - (known.conversation.pending_since or known.now) < self._patience:
                 raise
-            return _give_up(facts, "engine_down", "Rasa could not be reached for too long; a person has it.")
+            return outcomes.give_up("engine_down", "Rasa could not be reached for too long; a person has it.")
         except RasaError:
-            return _give_up(facts, "failed_action", "Rasa refused this text; a person has it.")
+            return outcomes.give_up("failed_action", "Rasa refused this text; a person has it.")
         watch.lap("rasa")
         entities = [entity.model_dump() for entity in turn.reading.entities]
-        entities += [{"entity": "time", "value": value} for value in times]
+        entities += mentions
+        entities += [{"entity": "time", "value": value} for value in named]
+        if turn.reading.intent == "give_rating":
+            entities += _rating(asking.words)
         reading = Reading(
             turn.reading.intent,
             turn.reading.confidence,
             [{"name": item.name, "confidence": item.confidence} for item in turn.reading.ranking],
             entities,
         )
-        outcome = _from_values(facts, turn.replies, reading, decision)
-        return replace(outcome, dialogue=turn.state, keeps_dialogue=False)
+        outcome = outcomes.from_values(
+            known, turn.replies, reading, asking.decision, asking.words, answering=asking.answering
+        )
+        return replace(outcome, dialogue=turn.state, keeps_dialogue=False, times=times)
 
     # -- writing it ------------------------------------------------------------------------------------------------
 
     async def _finish(
-        self, session: AsyncSession, lease: Lease, facts: Facts, outcome: Outcome, watch: clock.Stopwatch
+        self,
+        session: AsyncSession,
+        lease: Lease,
+        known: Facts,
+        outcome: Outcome,
+        watch: clock.Stopwatch,
+        *,
+        grows: bool,
     ) -> None:
-        """Write one turn. Raises LeaseLost, Stale, or the database's own conflict; then nothing is written."""
-        contact = (await session.scalars(select(Contact).where(Contact.id == facts.contact.id).with_for_update())).one()
+        """Write one turn. Raises LeaseLost, Stale, or the database's own conflict; then nothing is written.
+
+        `grows` True raises _Grown where a text of the same burst came meanwhile.
+        """
+        contact = (await session.scalars(select(Contact).where(Contact.id == known.contact.id).with_for_update())).one()
         conversation = await session.scalar(
             select(Conversation)
             .where(Conversation.id == lease.conversation_id, Conversation.fence == lease.fence)
@@ -380,29 +414,32 @@ class Conversations:
         )
         if conversation is None:
             raise LeaseLost("the lease ran out before the turn ended")
+        if grows and await self._has_grown(session, known):
+            raise _Grown
         ticket = await tickets.open_for(session, conversation.id)
-        if (ticket is None) != (facts.ticket is None):
+        if (ticket is None) != (known.ticket is None):
             raise Stale("a ticket was opened or closed while the text was read")
         now = clock.now()
-        turn_id = facts.message.id
-        changes = [await _apply(session, contact.id, change, now) for change in outcome.changes]
+        turn_id = known.messages[0].id
+        done = [await changes.apply(session, contact.id, change, now) for change in outcome.changes]
+        await _mark_undone(session, outcome.undoes, now)
         says = list(outcome.says)
         purpose = "conversational"
         if ticket is not None:
-            changes.append(tickets.append(session, ticket))
+            done.append(tickets.append(session, ticket))
         if outcome.hand_over is not None:
             ticket, opened = await tickets.open(
                 session, conversation, outcome.hand_over.reason, outcome.hand_over.note, _understood(outcome), now
             )
-            changes.append(opened)
+            done.append(opened)
             says.append(self._told(outcome.hand_over.reason))
         if outcome.opt_out is not None:
-            already = facts.standing == "out"
-            changes.append(await consent.opt_out(session, contact, "FREE WORDS", "reply", turn_id, now))
+            already = known.standing == "out"
+            done.append(await consent.opt_out(session, contact, "FREE WORDS", "reply", turn_id, now))
             form = consent.CONFIRMATION if outcome.opt_out.sure else consent.CONFIRMATION_UNSURE
-            says = [] if already else [form.format(brand=facts.shop.brand)]
+            says = [] if already else [form.format(brand=known.shop.brand)]
             purpose = "keyword"
-        await self._settle_questions(session, facts, outcome, now)
+        await self._settle_questions(session, known, outcome, now)
         if says:
             await outbox.queue(
                 session,
@@ -433,10 +470,9 @@ class Conversations:
             )
         )
         await session.flush()
-        await effects.record(
-            session, changes, conversation_id=conversation.id, actor="contact", now=now, turn_id=turn_id
-        )
-        await session.execute(update(Message).where(Message.id == turn_id).values(turn_id=turn_id))
+        await effects.record(session, done, conversation_id=conversation.id, actor="contact", now=now, turn_id=turn_id)
+        texts = [message.id for message in known.messages]
+        await session.execute(update(Message).where(Message.id.in_(texts)).values(turn_id=turn_id))
         if not outcome.keeps_dialogue:
             conversation.dialogue = outcome.dialogue
         if outcome.decision != "silent":
@@ -460,12 +496,10 @@ class Conversations:
         """What the contact is told at a hand-over: that a person answers, and when."""
         return f"{_TOLD[reason]} You get an answer in this chat, usually within {self._desk_minutes} minutes."
 
-    async def _settle_questions(self, session: AsyncSession, facts: Facts, outcome: Outcome, now: datetime) -> None:
+    async def _settle_questions(self, session: AsyncSession, known: Facts, outcome: Outcome, now: datetime) -> None:
         """Close what was answered, replaced or dismissed; open what is asked."""
-        closing: dict[UUID, str] = {}
-        if outcome.answers is not None:
-            closing[outcome.answers] = "answer"
-        dialogue = [question for question in facts.questions if question.kind in _DIALOGUE]
+        closing = dict.fromkeys(outcome.answers, "late answer" if outcome.late else "answer")
+        dialogue = [question for question in known.questions if question.kind in DIALOGUE]
         if outcome.dismiss or outcome.hand_over is not None:
             closing.update({question.id: "dismissed" for question in dialogue})
         if outcome.ask is not None:
@@ -478,159 +512,78 @@ class Conversations:
                 .values(closed_at=now, closed_by=by)
             )
         if outcome.dismiss or outcome.hand_over is not None or outcome.releases is not None:
-            await bookings.release(session, facts.contact.id, outcome.releases, now)
+            await bookings.release(session, known.contact.id, outcome.releases, now)
         if outcome.ask is not None:
             session.add(
                 OpenQuestion(
-                    conversation_id=facts.conversation.id,
+                    conversation_id=known.conversation.id,
                     kind=outcome.ask.kind,
-                    payload={**outcome.ask.model_dump(mode="json"), "text": outcome.ask_text},
+                    payload={
+                        **outcome.ask.model_dump(mode="json"),
+                        "text": outcome.ask_text,
+                        "times": list(outcome.times),
+                        "later": list(outcome.later),
+                    },
                     booking_id=outcome.ask.booking_id,
                     asked_at=now,
-                    expires_at=now + CHOICE_WAITS,
+                    expires_at=now + facts.CHOICE_WAITS,
                 )
             )
 
-
-async def _apply(session: AsyncSession, contact_id: UUID, change: Change, now: datetime) -> Changed:
-    if isinstance(change, RecordRating):
-        return await surveys.apply(session, contact_id, change, now)
-    return await bookings.apply(session, contact_id, change, now)
-
-
-# -- answers to open questions -------------------------------------------------------------------------------------
+    async def _has_grown(self, session: AsyncSession, known: Facts) -> bool:
+        """Whether a text that belongs to this turn came while it was read; the caller holds the conversation's row."""
+        newer = [item for item in await facts.unread(session, known.conversation) if item.seq > known.last.seq]
+        return bool(newer) and facts.follows(known.last, newer[0])
 
 
-@dataclass(frozen=True)
-class Match:
-    """An answer found by rule: which question, what it changes and says, and how it counts as a reading."""
-
-    question: OpenQuestion
-    label: str
-    reads: str
-    changes: Sequence[Change] = ()
-    says: Sequence[str] = ()
-    intent: str | None = None
-    option: str | None = None
-    hand_over: HandOver | None = None
-    releases: UUID | None = None
-    known: bool = True
-
-
-def match_answer(body: str, facts: Facts) -> Match | None:
-    """The open question this text plainly answers: the newest choice of the dialogue, then what the shop asked."""
-    core = consent.strip_courtesy(consent.normalise(body)) or consent.normalise(body)
-    question = facts.dialogue_question
-    if question is not None:
-        ask = _ask_of(question)
-        chosen = _chosen(core, ask)
-        if chosen is not None and 1 <= chosen <= len(ask.options):
-            return _match_option(question, ask, chosen)
-    for asked in facts.questions:
-        if asked.kind == "survey":
-            rating = surveys.read_rating(body, int(asked.payload.get("scale", 5)))
-            if rating is not None:
-                late = asked.expires_at is not None and asked.expires_at < facts.now
-                return _match_rating(asked, surveys.answer_rating(rating, asked.id, late), rating.score)
-        # While a choice about a booking is open, a yes is meant for that; Rasa's reading of it says which.
-        if asked.kind == "booking" and core in _YES and (question is None or question.kind == "clarify"):
-            booking = next((item for item in facts.bookings if item.id == asked.booking_id), None)
-            if booking is not None:
-                return _match_booking(asked, booking, facts)
-    if question is not None and _NUMBER.match(core):
-        return Match(
-            question, "that is not on the list", "out_of_scope", says=[_ask_of(question).reminder], known=False
-        )
-    return None
-
-
-def _chosen(core: str, ask: Ask) -> int | None:
-    if number := _NUMBER.match(core):
-        return int(number[1])
-    if ordinal := _ORDINAL.match(core):
-        return _ORDINALS[ordinal[1]]
-    for position, option in enumerate(ask.options, start=1):
-        if core in {consent.normalise(word) for word in [option.label, *option.words]}:
-            return position
-    return None
-
-
-def _match_option(question: OpenQuestion, ask: Ask, position: int) -> Match:
-    option = ask.options[position - 1]
-    return Match(
-        question,
-        str(position),
-        _reads(ask, option, position),
-        changes=option.changes,
-        says=[option.say] if option.say else [],
-        intent=option.intent,
-        option=option.label,
-        releases=ask.booking_id if not option.changes and option.intent is None else None,
+async def _mark_undone(session: AsyncSession, effect_ids: Sequence[int], now: datetime) -> None:
+    """An effect is taken back once. Raises Stale where somebody was faster."""
+    if not effect_ids:
+        return
+    marked = await session.scalars(
+        update(Effect)
+        .where(Effect.id.in_(effect_ids), Effect.undone_at.is_(None))
+        .values(undone_at=now)
+        .returning(Effect.id)
     )
+    if len(marked.all()) != len(effect_ids):
+        raise Stale("it was taken back already")
 
 
-def _reads(ask: Ask, option: Option, position: int) -> str:
-    """The intent a chosen option amounts to, for the record."""
-    if option.intent is not None:
-        return option.intent
-    if not option.changes:
-        return "deny"
-    if sum(bool(other.changes) for other in ask.options) == 1:
-        return "affirm"
-    return "reschedule_booking" if ask.kind == "booking_change" else "cancel_booking"
+# -- what Rasa's actions are told ----------------------------------------------------------------------------------
 
 
-def _match_rating(question: OpenQuestion, values: Sequence[Value], score: int) -> Match:
-    return Match(
-        question,
-        str(score),
-        "give_rating",
-        changes=[value for value in values if isinstance(value, RecordRating)],
-        says=[value.text for value in values if isinstance(value, Say)],
-        hand_over=next((value for value in values if isinstance(value, HandOver)), None),
-    )
+def _mentions(words: str, known: Facts) -> list[dict[str, Any]]:
+    """What of the shop's own is named in the words, each by its key; that changes daily, models do not."""
+    named = [_Named(f"{thing.entity}:{thing.key}", thing.names) for thing in known.things]
+    found = [mention.key.split(":", 1) for mention in catalogue.find_mentions(words, named)]
+    liked = [preferences.read_liking(words, preference) for preference in known.shop.content.preferences]
+    return [
+        *({"entity": entity, "value": key} for entity, key in found),
+        *({"entity": "preference", "value": value} for value in liked if value is not None),
+    ]
 
 
-def _match_booking(question: OpenQuestion, booking: BookingView, facts: Facts) -> Match:
-    words = bookings.when_words(booking.starts_at, facts.shop.zone, facts.now)
-    return Match(
-        question,
-        "yes",
-        "confirm_booking",
-        changes=[Confirm(booking_id=booking.id, expected_start=booking.starts_at)],
-        says=[f"Thank you, your {booking.service} on {words} is confirmed."],
-    )
-
-
-def _answered(match: Match, reading: Reading, why: str) -> Outcome:
-    if not match.known:
-        return Outcome("clarify", "A number that is none of the choices; asked again.", reading, says=match.says)
-    return Outcome(
-        "ticket" if match.hand_over is not None else "answer",
-        why,
-        reading,
-        says=match.says,
-        changes=match.changes,
-        answers=match.question.id,
-        releases=match.releases,
-        hand_over=match.hand_over,
-    )
-
-
-def _ask_of(question: OpenQuestion) -> Ask:
-    return Ask.model_validate({key: value for key, value in question.payload.items() if key != "text"})
+def _rating(words: str) -> list[dict[str, Any]]:
+    """The score named in the words, on either scale."""
+    for scale in (surveys.CSAT, surveys.NPS):
+        if (rating := surveys.read_rating(words, scale)) is not None:
+            return [{"entity": "rating", "value": rating.score}]
+    return []
 
 
 def _open_context(question: OpenQuestion | None) -> dict[str, Any] | None:
     if question is None:
         return None
-    ask = _ask_of(question)
+    ask = ask_of(question)
     return {
         "kind": question.kind,
         "booking_id": str(question.booking_id) if question.booking_id else None,
         "offered": [start.isoformat() if start else None for start in _offered(question)],
         "affirmative": [index for index, option in enumerate(ask.options, 1) if option.changes],
         "reminder": ask.reminder,
+        "intent": ask.intent,
+        "slots": ask.slots,
     }
 
 
@@ -640,88 +593,15 @@ def _minute(start: datetime) -> dict[str, Any]:
 
 
 def _offered(question: OpenQuestion | None) -> list[datetime | None]:
-    """Where each option of the open question would move a booking to."""
-    options = _ask_of(question).options if question is not None else []
-    moves = [next((change for change in option.changes if isinstance(change, Reschedule)), None) for option in options]
+    """When each option of the open question would have the booking begin."""
+    options = ask_of(question).options if question is not None else []
+    moves = [next((c for c in option.changes if isinstance(c, Reschedule | Book)), None) for option in options]
     return [move.to.start if move is not None else None for move in moves]
 
 
-# -- outcomes ------------------------------------------------------------------------------------------------------
-
-
-def _from_values(
-    facts: Facts, values: Sequence[Value], reading: Reading, decision: Literal["bot", "keyword", "answer"]
-) -> Outcome:
-    """One outcome out of everything Rasa's actions said and proposed."""
-    question = facts.dialogue_question
-    answer = next((value for value in values if isinstance(value, Answer)), None)
-    if answer is not None and question is not None:
-        ask = _ask_of(question)
-        if 1 <= answer.option <= len(ask.options):
-            match = _match_option(question, ask, answer.option)
-            return _answered(match, reading, f"{_read_as(reading)}: the answer {match.label} to our question.")
-    says = [value.text for value in values if isinstance(value, Say)]
-    ask_value = next((value for value in values if isinstance(value, Ask)), None)
-    hand_over = next((value for value in values if isinstance(value, HandOver)), None)
-    opt_out = next((value for value in values if isinstance(value, OptOut)), None)
-    unclear = next((value for value in values if isinstance(value, Unclear)), None)
-    dismiss = any(isinstance(value, Dismiss) for value in values)
-    changes = [value for value in values if isinstance(value, Hold | Reschedule | Cancel | Confirm | RecordRating)]
-    digressed = question is not None and not (ask_value or hand_over or opt_out or unclear or dismiss or changes)
-    if digressed and question is not None and says:
-        reminder = _ask_of(question).reminder
-        says = [*says, reminder] if reminder not in says[-1] else says
-    final: Literal["keyword", "answer", "bot", "clarify", "ticket"] = decision
-    if opt_out is not None:
-        final = "keyword"
-    elif hand_over is not None:
-        final = "ticket"
-    elif unclear is not None:
-        final = "clarify"
-    return Outcome(
-        final,
-        _why(reading, ask_value, hand_over, opt_out, unclear, changes),
-        reading,
-        says=says,
-        changes=changes,
-        ask=ask_value,
-        ask_text=facts.message.body if ask_value is not None and ask_value.kind == "clarify" else None,
-        dismiss=dismiss,
-        hand_over=hand_over,
-        opt_out=opt_out,
-        unclear=unclear.kind if unclear is not None else None,
-    )
-
-
-def _read_as(reading: Reading) -> str:
-    return f"Read as {reading.intent}, {100 * (reading.confidence or 0):.0f} %"
-
-
-def _why(
-    reading: Reading,
-    ask: Ask | None,
-    hand_over: HandOver | None,
-    opt_out: OptOut | None,
-    unclear: Unclear | None,
-    changes: Sequence[Change],
-) -> str:
-    """One sentence for the people who look at the turn."""
-    parts = [_read_as(reading)]
-    if opt_out is not None:
-        parts.append("opted the contact out")
-    elif hand_over is not None:
-        parts.append(f"handed over ({hand_over.reason})")
-    elif unclear is not None and unclear.kind == "unclear":
-        parts.append("not sure enough, asked which was meant")
-    elif unclear is not None:
-        parts.append("nothing the shop does by text, said so once")
-    elif ask is not None:
-        parts.append(f"asked to choose from {len(ask.options)}")
-    elif changes:
-        parts.append(" and ".join(change.kind for change in changes))
-    else:
-        parts.append("answered")
-    return "; ".join(parts) + "."
+def _moving(question: OpenQuestion) -> str:
+    """The request a yes to this question belongs to."""
+    return "book_appointment" if question.kind == "booking_new" else "reschedule_booking"
 
 
 def _understood(outcome: Outcome) -> dict[str, Any]:
@@ -730,57 +610,3 @@ def _understood(outcome: Outcome) -> dict[str, Any]:
         "confidence": outcome.reading.confidence,
         "entities": list(outcome.reading.entities),
     }
-
-
-def _give_up(facts: Facts, reason: Literal["failed_action", "engine_down"], why: str) -> Outcome:
-    return Outcome("ticket", why, hand_over=HandOver(reason=reason, note=why))
-
-
-def _cancel_by_word(facts: Facts, booking: BookingView) -> Outcome:
-    """CANCEL, texted in answer to a booking text: done at once, with the way back and how to stop all texts."""
-    words = f"Your {booking.service} on {bookings.when_words(booking.starts_at, facts.shop.zone, facts.now)}"
-    reading = Reading("cancel_booking", 1.0)
-    if booking.status == "cancelled":
-        return Outcome(
-            "keyword",
-            "Read CANCEL by rule; the booking was cancelled already.",
-            reading,
-            says=[f"{words} is cancelled already. Reply STOP to stop all texts."],
-        )
-    back = Reschedule(
-        booking_id=booking.id,
-        expected_start=booking.starts_at,
-        to=Span(resource_id=booking.resource_id, start=booking.starts_at, end=booking.ends_at),
-        restores=True,
-    )
-    return Outcome(
-        "keyword",
-        "Read CANCEL by rule as the answer to the booking text; cancelled at once.",
-        reading,
-        says=[f"{words} is cancelled. To get it back, reply 1. To stop all texts, reply STOP."],
-        changes=[Cancel(booking_id=booking.id, expected_start=booking.starts_at)],
-        ask=Ask(
-            kind="booking_cancel",
-            options=[Option(label="Get it back", words=["undo"], changes=[back], say=f"{words} stands again.")],
-            reminder="To get your booking back, reply 1.",
-            booking_id=booking.id,
-        ),
-    )
-
-
-def _blank(facts: Facts) -> Outcome:
-    """A text without words: a picture gets an answer, nothing at all gets none."""
-    if not facts.message.media:
-        return Outcome("silent", "An empty text; nothing to answer.")
-    if facts.conversation.unclear > 0:
-        return Outcome(
-            "ticket",
-            "A picture without words, after an unclear text; a person looks at it.",
-            hand_over=HandOver(reason="unclear", note="The contact sent a picture without words."),
-        )
-    return Outcome(
-        "clarify",
-        "A picture without words; asked what it is about.",
-        says=["Thank you for the picture. Tell me in a few words what it is about, and a person can look at it too."],
-        unclear="unclear",
-    )

@@ -45,12 +45,14 @@ class Received:
 async def receive(db: Database, inbound: InboundText, consent_key: str) -> Received:
     """Store a text once, in one transaction with the consent it changes.
 
+    A text the carrier had earlier keeps the time it came, in the thread and in the ledger.
     Raises ValueError where sender or recipient is no phone number (the webhook was signed, so somebody configured it).
     """
     for phone in (inbound.sender, inbound.recipient):
         if not _PHONE.match(phone):
             raise ValueError("sender and recipient must be phone numbers in E.164 form or short codes")
     now = clock.now()
+    came_at = min(inbound.received_at or now, now)
     async with db.begin() as session:
         number = await _number(session, inbound.recipient)
         contact = await _contact(session, inbound.sender, consent_key, now)
@@ -66,7 +68,7 @@ async def receive(db: Database, inbound: InboundText, consent_key: str) -> Recei
                 status="received",
                 carrier_id=inbound.carrier_id,
                 asks=[],
-                created_at=now,
+                created_at=came_at,
             )
             .on_conflict_do_nothing(index_elements=["carrier_id"])
             .returning(Message.id)
@@ -85,7 +87,7 @@ async def receive(db: Database, inbound: InboundText, consent_key: str) -> Recei
         if keyword is None or keyword.action == "cancel_booking":
             conversation.pending_since = conversation.pending_since or now
             return Received(message_id, new=True, pending=True)
-        await _apply(session, contact, conversation, message_id, keyword, now)
+        await _apply(session, contact, conversation, message_id, keyword, now, came_at)
         return Received(message_id, new=True, pending=False)
 
 
@@ -123,21 +125,26 @@ async def _apply(
     message_id: UUID,
     keyword: Keyword,
     now: datetime,
+    came_at: datetime,
 ) -> None:
     """Carry out STOP, START or HELP: ledger, effects, at most one reply, and the turn that says so."""
     shop = await session.get_one(Shop, 1)
     changes: list[Changed] = []
     reply: str | None = None
-    if keyword.action == "opt_out":
+    # A keyword taken in late does not undo what the contact said after it.
+    late = came_at < now and await consent.spoke_since(session, contact.phone_hash, keyword.action, came_at)
+    if late:
+        pass
+    elif keyword.action == "opt_out":
         already = await consent.state(session, contact.phone_hash) == "out"
-        changes.append(await consent.opt_out(session, contact, keyword.word, "keyword", message_id, now))
+        changes.append(await consent.opt_out(session, contact, keyword.word, "keyword", message_id, came_at))
         if keyword.by_carrier:
             conversation.carrier_blocked = True
         if not already:
             reply = consent.CONFIRMATION.format(brand=shop.brand)
     elif keyword.action == "opt_in":
         reply = consent.WELCOME_BACK.format(brand=shop.brand)
-        changes.append(await consent.opt_in_again(session, contact, keyword.word, message_id, reply, now))
+        changes.append(await consent.opt_in_again(session, contact, keyword.word, message_id, reply, came_at))
     else:
         reply = help_text(shop)
     words = {
@@ -146,6 +153,8 @@ async def _apply(
         "help": f"Answered {keyword.word} by rule",
     }[keyword.action]
     why = f"{words}; the carrier answered it." if keyword.answered else f"{words}; Rasa was not asked."
+    if late:
+        why = f"{words}; it was taken in late, and what the contact said after it stands."
     session.add(
         Turn(
             id=message_id,

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import live
+from bot import live, numbers
 from bot.errors import BotError
-from bot.tables import URGENCY, Contact, Conversation, Message, OpenQuestion, SenderNumber
+from bot.tables import URGENCY, Contact, Conversation, Message, OpenQuestion
 from bot.text import MAX_CHARACTERS, measure, plain
 from bot.values import ShopText
 
@@ -121,18 +121,10 @@ async def _has_spoken(session: AsyncSession, conversation_id: UUID) -> bool:
 
 async def _sticky(session: AsyncSession, contact: Contact) -> Conversation:
     """The contact's latest conversation, or a new one on the default number."""
-    conversation = await session.scalar(
-        select(Conversation)
-        .where(Conversation.contact_id == contact.id)
-        .order_by(Conversation.last_message_at.desc().nulls_last())
-        .limit(1)
-    )
-    if conversation is not None:
-        return conversation
-    number = await session.scalar(select(SenderNumber).where(SenderNumber.is_default).limit(1))
-    if number is None:
-        raise BotError("The shop has no default sender number; set PARLEY_SENDER_NUMBER and restart.")
-    conversation = Conversation(contact_id=contact.id, sender_number_id=number.id)
-    session.add(conversation)
-    await session.flush()
+    conversation = await numbers.conversation_of(session, contact.id)
+    if conversation is None:
+        number = await numbers.number_of(session, None)
+        conversation = Conversation(contact_id=contact.id, sender_number_id=number.id)
+        session.add(conversation)
+        await session.flush()
     return conversation

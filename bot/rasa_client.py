@@ -90,6 +90,19 @@ class RasaClient:
         RasaRefused when the request or the answer was not as agreed.
         """
         question = {"sender": str(sender), "text": text, "intent": intent, "context": context, "state": state}
+        response, spent_ms = await self._post("turn", question)
+        return _read(response, spent_ms)
+
+    async def read(self, texts: Sequence[str]) -> list[Reading]:
+        """How each text reads by itself, in their order; nothing is decided. Raises as `turn` does."""
+        response, _ = await self._post("read", {"texts": list(texts)})
+        try:
+            return [Reading.model_validate(item) for item in response.json()["readings"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RasaRefused(f"Rasa's answer is not as agreed: {type(error).__name__}") from None
+
+    async def _post(self, route: str, question: Mapping[str, Any]) -> tuple[httpx.Response, float]:
+        """The first usable answer of any address, and its milliseconds."""
         # Escaped to ASCII: half an emoji is legal in a text, and no UTF-8.
         body = json.dumps(question).encode("ascii")
         trouble = "no address is set"
@@ -97,7 +110,7 @@ class RasaClient:
             started = time.perf_counter()
             try:
                 response = await self._http.post(
-                    f"{url}/webhooks/parley/turn", content=body, headers=self._headers, timeout=self._timeout_s
+                    f"{url}/webhooks/parley/{route}", content=body, headers=self._headers, timeout=self._timeout_s
                 )
             except httpx.RequestError as error:
                 trouble = type(error).__name__
@@ -106,8 +119,8 @@ class RasaClient:
                 trouble = _reason(response)
                 continue
             if response.status_code != 200:
-                raise RasaRefused(f"Rasa refused the turn: {response.status_code} {_reason(response)}")
-            return _read(response, (time.perf_counter() - started) * 1000)
+                raise RasaRefused(f"Rasa refused the {route}: {response.status_code} {_reason(response)}")
+            return response, (time.perf_counter() - started) * 1000
         raise RasaUnavailable(f"Rasa gave no answer: {trouble}")
 
     async def ready(self) -> bool:
@@ -120,6 +133,18 @@ class RasaClient:
             if response.status_code == 200:
                 return True
         return False
+
+    async def model(self) -> str | None:
+        """The file name of the model the first address that answers reads with, None where none says."""
+        for url in self._in_turns():
+            try:
+                response = await self._http.get(f"{url}/webhooks/parley/health", timeout=READY_SECONDS)
+                named = response.json().get("model")
+            except (httpx.RequestError, ValueError, AttributeError):
+                continue
+            if named:
+                return str(named)
+        return None
 
     def _in_turns(self) -> list[str]:
         first, self._next = self._next, (self._next + 1) % max(len(self._urls), 1)

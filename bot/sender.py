@@ -9,6 +9,8 @@ import contextlib
 import logging
 import random
 import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -343,14 +345,37 @@ class Sender:
                     .limit(100)
                 )
             ).all()
+            known = await self._known([message for message, _, _ in rows], session)
         for message, sender, recipient in rows:
-            await self._settle_one(message, self._outgoing(message, sender, recipient))
+            try:
+                await self._settle_one(
+                    message, self._outgoing(message, sender, recipient), known[message.conversation_id]
+                )
+            except Exception:
+                # One text that cannot be settled must not keep the others from it.
+                log.exception("outcome not settled", extra={"message_id": str(message.id)})
 
-    async def _settle_one(self, message: Message, outgoing: Outgoing) -> None:
+    @staticmethod
+    async def _known(messages: Sequence[Message], session: AsyncSession) -> Mapping[UUID, Collection[str]]:
+        """The carrier's ids of texts in the same words to the same contacts, by conversation."""
+        rows = await session.execute(
+            select(Message.conversation_id, Message.carrier_id).where(
+                Message.conversation_id.in_({message.conversation_id for message in messages}),
+                Message.body.in_({message.body for message in messages}),
+                Message.direction == "outbound",
+                Message.carrier_id.is_not(None),
+            )
+        )
+        known: defaultdict[UUID, set[str]] = defaultdict(set)
+        for conversation_id, carrier_id in rows:
+            known[conversation_id].add(carrier_id or "")
+        return known
+
+    async def _settle_one(self, message: Message, outgoing: Outgoing, known: Collection[str]) -> None:
         asked_at = message.handed_over_at or message.created_at
         values: dict[str, object]
         try:
-            found = await self._carrier.find(outgoing, asked_at)
+            found = await self._carrier.find(outgoing, asked_at, known)
         except CarrierError:
             values = {"send_after": clock.now() + SETTLE_EVERY}
         else:
@@ -400,9 +425,13 @@ async def record_receipt(db: Database, report: ReceiptReport) -> bool:
         message = await session.scalar(
             select(Message).where(named, Message.direction == "outbound").with_for_update().limit(1)
         )
-        if message is None or message.status == "queued" or RANK[report.status] <= RANK[message.status]:
+        # Whatever a receipt says, the carrier has the text; "queued at the carrier" is no step back for us.
+        reached = "sent" if report.status == "sending" else report.status
+        if message is None or RANK[reached] <= RANK[message.status]:
             return False
-        message.status = report.status
+        if message.status == "queued" and not message.attempts:
+            return False  # it was never handed over, so this receipt is not about it
+        message.status = reached
         message.carrier_id = message.carrier_id or report.carrier_id
         message.error_code = report.error_code or message.error_code
         message.reason = f"error {report.error_code}" if report.error_code else None

@@ -70,8 +70,17 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(60.0, gt=0, description="How long a worker or sender may hold a turn or a send.")
     rasa_timeout_seconds: float = Field(20.0, gt=0, description="How long one reading may take.")
+    catchup_seconds: float = Field(
+        300.0, gt=0, description="How often the carrier's list is read for texts its webhook did not bring."
+    )
+    answer_within_hours: float = Field(
+        24.0, gt=0, description="A text older than this when it is read goes to a person, who decides what it is worth."
+    )
     rasa_patience_seconds: float = Field(
         90.0, ge=0, description="How long a text waits for a Rasa that is down before a person gets it."
+    )
+    fold_times: int = Field(
+        2, ge=0, le=5, description="How often a turn is read again because a further text of the burst came; 0 never."
     )
     clock_offset_seconds: float = Field(
         0.0, description="Run the business clock ahead by this (tests, demonstrations)."

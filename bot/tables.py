@@ -77,6 +77,37 @@ class Shop(Base):
     brand: Mapped[str]
     zone: Mapped[str]
     facts: Mapped[dict[str, Any]]
+    content: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Product(Base):
+    """Something the built-in store sells; `words` are other names people use, `price_cents` in the shop's currency."""
+
+    __tablename__ = "products"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    words: Mapped[list[str]]
+    price_cents: Mapped[int]
+    about: Mapped[str]
+    listed: Mapped[bool] = mapped_column(Boolean, default=True)
+
+
+class Variant(Base):
+    """A product in one size and colour, and how many lie in the store; open exchanges are not taken off."""
+
+    __tablename__ = "variants"
+    __table_args__ = (
+        UniqueConstraint("product_id", "size", "color", postgresql_nulls_not_distinct=True),
+        CheckConstraint("stock >= 0", name="stock"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id", ondelete="CASCADE"))
+    size: Mapped[str | None]
+    color: Mapped[str | None]
+    stock: Mapped[int]
 
 
 class Location(Base):
@@ -137,14 +168,14 @@ class Booking(Base):
 
 
 class Hold(Base):
-    """A span kept for a contact while they choose; worthless after `expires_at`."""
+    """A span kept for a contact while they choose; worthless after `expires_at`. A new booking's has no booking yet."""
 
     __tablename__ = "holds"
     __table_args__ = (Index("ix_holds_resource_id_expires_at", "resource_id", "expires_at"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     contact_id: Mapped[UUID] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"), index=True)
-    booking_id: Mapped[UUID] = mapped_column(ForeignKey("bookings.id", ondelete="CASCADE"), index=True)
+    booking_id: Mapped[UUID | None] = mapped_column(ForeignKey("bookings.id", ondelete="CASCADE"), index=True)
     resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
@@ -169,8 +200,27 @@ class Occupancy(Base):
     spans: Mapped[Any] = mapped_column(TSTZMULTIRANGE)
 
 
+class Waiting(Base):
+    """A contact who waits for a time to come free: for a service, perhaps at one place, within a stretch of time."""
+
+    __tablename__ = "waitlist"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    contact_id: Mapped[UUID] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"), index=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("services.id"))
+    location_id: Mapped[int | None] = mapped_column(ForeignKey("locations.id"))
+    booking_id: Mapped[UUID | None] = mapped_column(ForeignKey("bookings.id", ondelete="CASCADE"))
+    wanted_from: Mapped[datetime]
+    wanted_to: Mapped[datetime]
+    created_at: Mapped[datetime]
+    left_at: Mapped[datetime | None]
+
+
 class Order(Base):
-    """An order of the built-in store; status placed | packed | shipped | delivered | cancelled."""
+    """An order of the built-in store; status placed | packed | shipped | delivered | cancelled.
+
+    `items` are objects of name, quantity, and where known product (key), size and color.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -184,11 +234,70 @@ class Order(Base):
     status: Mapped[str]
     placed_at: Mapped[datetime]
     items: Mapped[list[Any]]
+    address: Mapped[str | None]
+    postcode: Mapped[str | None]
+    email: Mapped[str | None]
     tracking_company: Mapped[str | None]
     tracking_number: Mapped[str | None]
     tracking_url: Mapped[str | None]
     expected_on: Mapped[datetime | None]
     demo: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class OrderRequest(Base):
+    """An exchange or a return the contact asked for: `item` is its position in the order, size and colour the wish."""
+
+    __tablename__ = "order_requests"
+    __table_args__ = (CheckConstraint("kind IN ('exchange', 'return')", name="kind"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
+    contact_id: Mapped[UUID] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    item: Mapped[int]
+    product: Mapped[str | None]
+    size: Mapped[str | None]
+    color: Mapped[str | None]
+    reason: Mapped[str | None]
+    created_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class OrderProof(Base):
+    """A contact who is not the order's own but named its postcode or email, and may see and change it since."""
+
+    __tablename__ = "order_proofs"
+
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    contact_id: Mapped[UUID] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True)
+    by: Mapped[str]
+    proven_at: Mapped[datetime]
+
+
+class ContestEntry(Base):
+    """One contact's entry to a contest (its keyword); one per person, `left_at` where they left."""
+
+    __tablename__ = "contest_entries"
+    __table_args__ = (UniqueConstraint("contest", "contact_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    contest: Mapped[str]
+    contact_id: Mapped[UUID] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"))
+    entered_at: Mapped[datetime]
+    left_at: Mapped[datetime | None]
+
+
+class Code(Base):
+    """A single-use code of a list in shop.yml; at most one per list and contact."""
+
+    __tablename__ = "codes"
+    __table_args__ = (UniqueConstraint("pool", "contact_id"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    pool: Mapped[str]
+    code: Mapped[str] = mapped_column(unique=True)
+    contact_id: Mapped[UUID | None] = mapped_column(ForeignKey("contacts.id", ondelete="SET NULL"))
+    issued_at: Mapped[datetime | None]
 
 
 class Rating(Base):
@@ -210,7 +319,7 @@ class Rating(Base):
 
 
 class Contact(Base):
-    """A person by phone number (E.164)."""
+    """A person by phone number (E.164); `profile` holds email, postcode, address and preferences as they told them."""
 
     __tablename__ = "contacts"
 
@@ -218,6 +327,7 @@ class Contact(Base):
     phone: Mapped[str] = mapped_column(unique=True)
     phone_hash: Mapped[str] = mapped_column(index=True)
     name: Mapped[str | None]
+    profile: Mapped[dict[str, Any]] = mapped_column(default=dict)
     demo: Mapped[bool] = mapped_column(Boolean, default=False)
     created_at: Mapped[datetime]
 
@@ -260,7 +370,10 @@ class ConsentEvidence(Base):
 
 
 class SenderNumber(Base):
-    """A number the shop texts from: its kind, the words its carrier acts on by itself, its pace."""
+    """A number the shop texts from: its kind, the words its carrier acts on by itself, its pace.
+
+    `caught_up_to` is until when the carrier's own list of inbound texts has been taken in.
+    """
 
     __tablename__ = "sender_numbers"
 
@@ -271,6 +384,7 @@ class SenderNumber(Base):
     carrier_answers: Mapped[bool]
     parts_per_second: Mapped[float | None]
     is_default: Mapped[bool]
+    caught_up_to: Mapped[datetime | None]
 
 
 class Conversation(Base):
@@ -404,7 +518,7 @@ class SimulatorMessage(Base):
 
 
 class Turn(Base):
-    """What one inbound message caused; its id is that message's id, so that reading it twice is one turn."""
+    """What one inbound message, or a burst, caused; its id is the first one's, so that reading it twice is one turn."""
 
     __tablename__ = "turns"
     __table_args__ = (
@@ -429,7 +543,7 @@ class Turn(Base):
 
 
 class Effect(Base):
-    """One change a turn (or a page, or an agent) made, with before and after."""
+    """One change a turn (or a page, or an agent) made, with before and after; `undone_at` where it was taken back."""
 
     __tablename__ = "effects"
     __table_args__ = (UniqueConstraint("turn_id", "position"),)
@@ -444,17 +558,23 @@ class Effect(Base):
     after: Mapped[dict[str, Any] | None]
     actor: Mapped[str]
     created_at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
 
 
 class OpenQuestion(Base):
-    """Something we asked and wait for: a survey, a booking text, or a numbered choice of the dialogue.
+    """Something we asked and wait for: what the shop asked, or a choice or a missing detail of the dialogue.
 
-    `payload` is the Ask value for the dialogue's kinds, and the survey's scale or the booking for the shop's.
+    `payload` is the Ask value for the dialogue's kinds, and for the shop's the survey's scale, the booking, the
+    contest's keyword or the preference's key.
     """
 
     __tablename__ = "open_questions"
     __table_args__ = (
-        CheckConstraint("kind IN ('survey', 'booking', 'booking_change', 'booking_cancel', 'clarify')", name="kind"),
+        CheckConstraint(
+            "kind IN ('survey', 'booking', 'contest', 'preference', 'booking_change', 'booking_cancel', 'booking_new', "
+            "'order_change', 'details', 'identify', 'clarify')",
+            name="kind",
+        ),
         Index("ix_open_questions_open", "conversation_id", "asked_at", postgresql_where=text("closed_at IS NULL")),
     )
 
@@ -478,6 +598,7 @@ class Ticket(Base):
     __tablename__ = "tickets"
     __table_args__ = (
         CheckConstraint("status IN ('open', 'closed')", name="status"),
+        CheckConstraint("priority IN ('normal', 'high')", name="priority"),
         Index("uq_tickets_open", "conversation_id", unique=True, postgresql_where=text("status = 'open'")),
         Index("ix_tickets_status_opened_at", "status", "opened_at"),
     )
@@ -490,6 +611,7 @@ class Ticket(Base):
     note: Mapped[str]
     understood: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(default="open")
+    priority: Mapped[str] = mapped_column(default="normal")
     agent_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]

@@ -1,16 +1,20 @@
 """Opens, feeds and closes a conversation that a person answers; while one is open the bot does not speak."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import live, outbox
+from bot import effects, live, outbox
 from bot.errors import BotError
-from bot.tables import Conversation, Message, Shop, Ticket
-from bot.values import Changed
+from bot.shop import bookings
+from bot.tables import Contact, Conversation, Message, OpenQuestion, Shop, Ticket, Turn
+from bot.values import AskKind, Changed
+
+#: Reasons that go to the top of the inbox.
+URGENT = frozenset({"serious_matter", "bad_rating"})
 
 
 async def open_for(session: AsyncSession, conversation_id: UUID) -> Ticket | None:
@@ -34,6 +38,7 @@ async def open(  # the word of the product; callers write tickets.open
     ticket = Ticket(
         conversation_id=conversation.id,
         reason=reason,
+        priority="high" if reason in URGENT else "normal",
         tags=[f"SMS via {brand}", reason],
         note=note,
         understood=understood,
@@ -50,6 +55,57 @@ def append(session: AsyncSession, ticket: Ticket) -> Changed:
     """Note that a further text belongs to the open ticket; the text itself stands in the thread."""
     live.publish(session, "ticket", ticket.conversation_id, ticket.id)
     return Changed(kind="ticket.appended", ref=f"T{ticket.number}")
+
+
+async def take_over(session: AsyncSession, conversation_id: UUID, user_id: UUID, now: datetime) -> Ticket:
+    """Give a conversation the bot answers to an agent: a ticket of theirs; the bot is silent from the commit on.
+
+    A turn being read meanwhile finds the ticket when it ends, and says nothing. A ticket that is open already stays
+    whose it is, or becomes this agent's where it is nobody's. Raises BotError where there is no such conversation.
+    """
+    contact_id = await session.scalar(select(Conversation.contact_id).where(Conversation.id == conversation_id))
+    if contact_id is None:
+        raise BotError("There is no such conversation; it may have been removed. Reload the inbox.")
+    # The contact first, then the conversation, as the webhook and the transaction that ends a turn lock them.
+    await session.execute(select(Contact.id).where(Contact.id == contact_id).with_for_update())
+    conversation = (
+        await session.scalars(
+            select(Conversation)
+            .where(Conversation.id == conversation_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).one()
+    ticket = await open_for(session, conversation_id)
+    if ticket is None:
+        ticket, opened = await open(
+            session, conversation, "agent_took_over", "", await _last_understood(session, conversation_id), now
+        )
+        await session.execute(
+            update(OpenQuestion)
+            .where(
+                OpenQuestion.conversation_id == conversation_id,
+                OpenQuestion.kind.in_(get_args(AskKind)),
+                OpenQuestion.closed_at.is_(None),
+            )
+            .values(closed_at=now, closed_by="dismissed")
+        )
+        await bookings.release(session, contact_id, None, now)
+        await effects.record(session, [opened], conversation_id=conversation_id, actor="agent", now=now)
+    ticket.agent_id = ticket.agent_id or user_id
+    conversation.owner = "agent"
+    live.publish(session, "ticket", conversation_id, ticket.id)
+    return ticket
+
+
+async def _last_understood(session: AsyncSession, conversation_id: UUID) -> dict[str, Any]:
+    """What the bot made of the latest text, for the agent who takes over; empty before the first."""
+    turn = await session.scalar(
+        select(Turn).where(Turn.conversation_id == conversation_id).order_by(Turn.ended_at.desc()).limit(1)
+    )
+    if turn is None or turn.intent is None:
+        return {}
+    return {"intent": turn.intent, "confidence": turn.confidence, "entities": turn.entities}
 
 
 async def claim(session: AsyncSession, ticket_id: UUID, user_id: UUID) -> Ticket:

@@ -19,6 +19,7 @@ from bot import clock, conversation, logs
 from bot.carriers.base import Carrier
 from bot.carriers.simulator import Simulator
 from bot.carriers.twilio import Twilio
+from bot.catchup import CatchUp
 from bot.conversation import Conversations, Lease
 from bot.db import PAGES, SENDS, TURNS, Bell, Database, Waker
 from bot.errors import LeaseLost, RasaUnavailable
@@ -111,7 +112,14 @@ async def run(settings: Settings) -> None:
     db = Database(settings.database_url, "parley-worker", pool_size=CONCURRENCY + 2)
     async with httpx.AsyncClient(trust_env=False) as http:
         rasa = RasaClient(settings.rasa_url, secrets.internal_token, settings.rasa_timeout_seconds, http)
-        turns = Conversations(db, rasa, timedelta(seconds=settings.rasa_patience_seconds), settings.desk_minutes)
+        turns = Conversations(
+            db,
+            rasa,
+            timedelta(seconds=settings.rasa_patience_seconds),
+            settings.desk_minutes,
+            timedelta(hours=settings.answer_within_hours),
+            settings.fold_times,
+        )
         worker = Worker(db, turns, process_name("worker"), settings.lease_seconds)
         await _until_stopped(worker.run)
     await db.close()
@@ -124,15 +132,26 @@ async def run_sender(settings: Settings) -> None:
     # 20 s to connect and answer: more than Twilio ever takes, less than the lease on the message.
     async with httpx.AsyncClient(trust_env=False, timeout=20.0) as http:
         cache = redis.Redis.from_url(settings.redis_url) if settings.redis_url else None
+        carries = carrier(settings, secrets, db, http)
         sender = Sender(
             db,
-            carrier(settings, secrets, db, http),
+            carries,
             Pacer(cache),
             name=process_name("sender"),
             base_url=settings.base_url,
             lease_seconds=settings.lease_seconds,
         )
-        await _until_stopped(sender.run)
+        catchup = CatchUp(db, carries, secrets.consent_key, timedelta(seconds=settings.catchup_seconds))
+
+        async def both() -> None:
+            catching = asyncio.create_task(catchup.run())
+            try:
+                await sender.run()
+            finally:
+                catching.cancel()
+                await asyncio.gather(catching, return_exceptions=True)
+
+        await _until_stopped(both)
         if cache is not None:
             await cache.aclose()
     await db.close()

@@ -3,7 +3,8 @@
     python scripts/screenshots.py --data-dir .parley
     python scripts/screenshots.py --url http://127.0.0.1:8080 --email you@example.com --password …
 
-It changes what an exchange changes (a booking is moved, a ticket is opened) and wants an engine with the demo's people.
+It adds two contacts and what an exchange changes (a booking is offered other times, a ticket is opened), and wants an
+engine with the demo's people.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from playwright.sync_api import Browser, Error, Page, Playwright, TimeoutError, 
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDE, NARROW = (1280, 800), (360, 740)
+#: Who is made for the pictures: one whose ticket waits, one who moves a booking.
+WAITING, BOOKED = "Nora Lund", "Vera Stone"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 #: A reading takes well under a second; the first one after a start may take longer.
 ANSWER_MS = 30_000
@@ -103,7 +106,16 @@ def shoot(browser: Browser, url: str, email: str, password: str, out: Path) -> N
         link = reschedule(page, url)
         both(page, out, "simulator")
         picture(page, out / "simulator-phone.png", NARROW)
+        page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+        page.locator("summary", has_text="Texting as").click()
+        both(page, out, "simulator-people")
+        page.goto(page.get_by_role("link", name="Save as test").evaluate("link => link.href"))
+        both(page, out, "simulator-test")
 
+        page.goto(f"{url}/console/?filter=bot")
+        page.get_by_role("link", name=BOOKED).first.click()
+        page.locator("[data-thread] .text").first.wait_for()
+        both(page, out, "console-bot")
         page.goto(ticket)
         page.locator("[data-thread] .text").first.wait_for()
         both(page, out, "console")
@@ -115,7 +127,7 @@ def shoot(browser: Browser, url: str, email: str, password: str, out: Path) -> N
 
 def hand_over(page: Page, url: str) -> str:
     """Somebody asks for a person; the address of their ticket in the console."""
-    become_fresh(page, url, skip=1)
+    become(page, url, WAITING)
     say(page, "what time do u open sat")
     say(page, "can I talk to a real person please, it's about an allergy")
     ticket = page.locator("#engine a[href*='ticket=']").first.get_attribute("href")
@@ -126,33 +138,27 @@ def hand_over(page: Page, url: str) -> str:
 
 def reschedule(page: Page, url: str) -> str:
     """The shop confirms a booking and its contact moves it; the link of that booking."""
-    become_fresh(page, url)
+    become(page, url, BOOKED)
     before = answers(page)
     page.get_by_role("button", name="Booking confirmation").click()
     answered(page, before)
-    say(page, "can u move my fri appt to next tues after 3")
+    say(page, "can u move my appt to next tues after 3")
     link = page.locator("#texts a[href*='/b/']").first.get_attribute("href")
     if link is None:
         raise Trouble("the booking confirmation carries no link")
     return link
 
 
-def become_fresh(page: Page, url: str, skip: int = 0) -> None:
-    """Text as the first contact with a booking who has not texted yet, after leaving out `skip` of them."""
+def become(page: Page, url: str, name: str) -> None:
+    """Text as a new contact of this name, with a booking and an order on its way."""
     page.goto(f"{url}/simulator/")
-    people = page.locator(".people a").evaluate_all(
-        "links => links.map(link => ({href: link.href, note: link.querySelector('.person-note').textContent}))"
-    )
-    for person in people:
-        if person["note"].startswith("Nothing"):
-            continue
-        page.goto(person["href"])
-        if page.locator("#texts .empty").count() == 0:
-            continue
-        if skip == 0:
-            return
-        skip -= 1
-    raise Trouble("every contact with a booking has texted already; start from an engine with fresh demo people")
+    page.locator("summary", has_text="Texting as").click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("With an order").select_option("shipped")
+    page.get_by_label("With a booking").check()
+    page.get_by_role("button", name="Use this number").click()
+    page.locator("summary", has_text=name).wait_for()
+    page.locator("html[data-script=ready]").wait_for()
 
 
 def say(page: Page, words: str) -> None:

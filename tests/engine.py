@@ -43,7 +43,8 @@ _phones = (f"+1646555{number:04d}" for number in itertools.count(1000))
 class Engine:
     """Starts, stops and kills the engine's processes, and speaks to it as a carrier does."""
 
-    def __init__(self, owner_url: str, app_url: str, redis_url: str) -> None:
+    def __init__(self, owner_url: str, app_url: str, redis_url: str, **chosen: str) -> None:
+        """`chosen` are further settings, by their names in bot.settings."""
         self.folder = Path(tempfile.mkdtemp(prefix="parley-engine-"))
         self.port, self.rasa_port = supervisor.free_port(), supervisor.free_port()
         self.offset = (START - datetime.now(UTC)).total_seconds()
@@ -61,6 +62,7 @@ class Engine:
             "PARLEY_LEASE_SECONDS": "3",
             "PARLEY_RASA_PATIENCE_SECONDS": "60",
             "PYTHONUNBUFFERED": "1",
+            **{f"PARLEY_{name.upper()}": value for name, value in chosen.items()},
         }
         self.app_url = app_url
         self.settings = Settings(
@@ -70,6 +72,7 @@ class Engine:
             database_owner_url=owner_url,
             redis_url=redis_url,
             sender_number=NUMBER,
+            **chosen,  # type: ignore[arg-type]  # pydantic reads each value from its words
         )
         self.secrets: Secrets = load_secrets(self.settings)
         self.login = ("agent@example.com", secrets.token_urlsafe(12))
@@ -81,7 +84,7 @@ class Engine:
     @property
     def base_url(self) -> str:
         """Where pages and webhooks are."""
-        return self.settings.base_url
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Fill the database and start everything; returns when a text would be answered."""
@@ -116,6 +119,10 @@ class Engine:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait(20)
+
+    def child(self, name: str) -> int:
+        """The process group of web, worker, sender or rasa."""
+        return self._children[name].pid
 
     def restart(self, name: str, **extra: str) -> None:
         """Kill a process and start it anew."""
@@ -166,10 +173,10 @@ class Engine:
         signed_form: dict[str, str] | None = None,
     ) -> httpx.Response:
         """Post a form to a webhook, signed as Twilio signs unless a signature is given."""
-        url = self.base_url + path
-        made = RequestValidator(self.secrets.twilio_auth_token).compute_signature(url, signed_form or form)
+        public = self.settings.base_url + path
+        made = RequestValidator(self.secrets.twilio_auth_token).compute_signature(public, signed_form or form)
         given = made if signature is None else signature
-        return self._http.post(url, data=form, headers={"X-Twilio-Signature": given} if given else {})
+        return self._http.post(self.base_url + path, data=form, headers={"X-Twilio-Signature": given} if given else {})
 
     def inbound(self, phone: str, body: str, **fields: str) -> dict[str, str]:
         """The form of an incoming text."""
@@ -251,7 +258,7 @@ class Engine:
             connection.execute("DELETE FROM occupancy")
 
     def new_contact(self, name: str | None = None, consents: bool = True) -> tuple[UUID, str]:
-        """A contact nobody else has, with service consent; id and phone."""
+        """A contact nobody else has, who agreed to every kind of text; id and phone."""
         phone = next(_phones)
 
         async def write(session: AsyncSession) -> UUID:
@@ -268,9 +275,9 @@ class Engine:
                 await consent.record_opt_in(
                     session,
                     contact,
-                    ["transactional", "conversational"],
+                    ["marketing", "transactional", "conversational"],
                     how="point_of_sale",
-                    wording="Text me about my bookings and orders.",
+                    wording="Text me about my bookings, my orders and offers.",
                     wording_version="1",
                     by_whom="till 1",
                     now=clock.now(),

@@ -62,6 +62,9 @@ async def run(
         "open": None,
         "gone": False,
         "chosen": None,
+        "mentions": [],
+        "filled": {},
+        "waiting": {},
         **context,
     }
     message = {
@@ -105,6 +108,8 @@ def offered(*starts: datetime, kind: str = "booking_change", booking_id: UUID | 
         "offered": [start.isoformat() for start in starts],
         "affirmative": list(range(1, len(starts) + 1)),
         "reminder": "Reply 1 or 2.",
+        "intent": None,
+        "slots": {},
     }
 
 
@@ -241,10 +246,12 @@ async def test_of_several_bookings_the_one_meant_is_asked(db: Database, action: 
         await bookings.book(session, contact, "fitting", ids["rosa"], TUESDAY_3PM, NOW)
 
     asked = await run(db, action, contact, intent="reschedule_booking")
-    labels = [option.label for option in one(asked, Ask).options]
-    chosen = await run(db, action, contact, intent="reschedule_booking", chosen=labels[1])
+    options = one(asked, Ask).options
+    chosen = await run(db, action, contact, intent="reschedule_booking", filled=options[1].slots)
 
-    assert ["styling session, Fri Nov 27 at 2:00 PM", "shoe fitting, Tue Dec 1 at 3:00 PM"] == labels
+    assert ["styling session, Fri Nov 27 at 2:00 PM", "shoe fitting, Tue Dec 1 at 3:00 PM"] == [
+        option.label for option in options
+    ]
     assert "shoe fitting" in words(chosen)
     assert "styling" not in words(chosen)
 

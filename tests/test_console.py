@@ -7,13 +7,14 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import accounts, consent, effects, outbox, tickets
 from bot.db import Database
+from bot.errors import BotError
 from bot.shop import bookings
-from bot.tables import Contact, Conversation, Message, SenderNumber, Ticket, Turn, User
+from bot.tables import Contact, Conversation, Message, OpenQuestion, SenderNumber, Ticket, Turn, User
 from bot.values import Cancel, Changed, Reschedule, Span
 from bot.web.console import views
 from bot.web.thread import Day, Event, Item, Text, thread
@@ -155,11 +156,102 @@ async def test_filters_count_what_they_show(desk: Desk) -> None:
     await tickets.claim(desk.session, (await desk.opens(mine, ago(hours=1))).id, desk.agent.id)
     await desk.opens(free, ago(hours=1))
     await tickets.close(desk.session, (await desk.opens(done, ago(hours=2))).id, ago(hours=1))
-    shown = {name: [row.name for row in (await desk.inbox(name)).rows] for name in views.FILTERS}
+    shown = {name: [row.name for row in (await desk.inbox(name)).rows] for name in views.FILTERS if name != "bot"}
 
-    assert {"mine": 1, "unassigned": 1, "open": 2, "closed": 1} == (await desk.inbox()).counts
+    assert {"mine": 1, "unassigned": 1, "open": 2, "closed": 1, "bot": 0} == (await desk.inbox()).counts
     assert {"mine": ["Mine"], "unassigned": ["Free"], "open": ["Mine", "Free"], "closed": ["Done"]} == shown
-    assert {"mine": 0, "unassigned": 0, "open": 0, "closed": 1} == (await desk.inbox(query="dONe")).counts
+    assert {"mine": 0, "unassigned": 0, "open": 0, "closed": 1, "bot": 0} == (await desk.inbox(query="dONe")).counts
+
+
+async def test_urgent_tickets_are_first_however_short_they_wait(desk: Desk) -> None:
+    """A serious matter of a minute ago stands above a question of an hour ago."""
+    old, urgent = await desk.contact("Old"), await desk.contact("Urgent")
+    await desk.opens(old, ago(hours=1))
+    (await desk.opens(urgent, ago(minutes=1), "serious_matter")).priority = "high"
+    await desk.session.flush()
+
+    assert [("Urgent", True), ("Old", False)] == [(row.name, row.urgent) for row in (await desk.inbox()).rows]
+
+
+# -- talking to the bot --------------------------------------------------------------------------------------------
+
+
+async def test_conversations_of_the_bot_are_listed_latest_first(desk: Desk) -> None:
+    """All without an open ticket, those of closed tickets too, with what the latest text was read as."""
+    early, late, waiting, closed, silent = [
+        await desk.contact(name) for name in ("Early", "Late", "Waiting", "Closed", "Silent")
+    ]
+    await desk.hears(early, "when do you open", ago(minutes=50), intent="ask_hours")
+    await desk.says(early, "At ten.", ago(minutes=50))
+    await desk.hears(waiting, "help", ago(minutes=5))
+    await desk.says(waiting, "A person takes over.", ago(minutes=5))
+    await desk.opens(waiting, ago(minutes=5))
+    await desk.says(closed, "Bye.", ago(minutes=30), "agent")
+    await tickets.close(desk.session, (await desk.opens(closed, ago(minutes=40))).id, ago(minutes=20))
+    await desk.says(late, "Please rate us.", ago(minutes=1), "shop")
+
+    found = await desk.inbox("bot")
+    read = [(talk.name, talk.last_author, talk.last_words, talk.reading) for talk in found.talks]
+
+    assert [
+        ("Late", "shop", "Please rate us.", ""),
+        ("Closed", "agent", "Bye.", ""),
+        ("Early", "bot", "At ten.", "ask hours"),
+    ] == read
+    assert (3, 0, []) == (found.counts["bot"], found.more, list(found.rows))
+    assert ["Early"] == [talk.name for talk in (await desk.inbox("bot", "at TEN")).talks]
+    assert silent.last_message_at is None
+
+
+async def test_taking_over_gives_the_conversation_to_the_agent(desk: Desk) -> None:
+    """A ticket of theirs with what the bot last read; the bot's question is dropped, the shop's survey stays."""
+    conversation = await desk.contact("Ann")
+    await desk.hears(conversation, "hello", ago(minutes=2), intent="greet")
+    for kind in ("booking_change", "survey"):
+        desk.session.add(OpenQuestion(conversation_id=conversation.id, kind=kind, payload={}, asked_at=ago(minutes=2)))
+
+    ticket = await tickets.take_over(desk.session, conversation.id, desk.agent.id, NOW)
+    waiting = await desk.session.scalars(select(OpenQuestion.kind).where(OpenQuestion.closed_at.is_(None)))
+    opened = await views.open_conversation(desk.session, conversation.id, ZONE, NOW)
+
+    assert ("agent_took_over", desk.agent.id, "open") == (ticket.reason, ticket.agent_id, ticket.status)
+    assert ("agent", "greet", ["survey"]) == (conversation.owner, ticket.understood["intent"], list(waiting))
+    assert opened is not None
+    assert (ticket, True, False, None) == (opened.ticket, opened.live, opened.takeable, opened.refusal)
+    assert f"* Taken over from the bot: ticket T{ticket.number}" in told(list(opened.items))
+
+
+async def test_taking_over_twice_opens_one_ticket_and_takes_it_from_nobody(desk: Desk) -> None:
+    """A second press finds the ticket; a colleague's stays theirs; nobody's becomes mine."""
+    other = await accounts.create(desk.session, "eva@example.com", "Eva Agent", "agent", "long enough")
+    mine, theirs, free = [await desk.contact() for _ in range(3)]
+    first = await tickets.take_over(desk.session, mine.id, desk.agent.id, NOW)
+    await tickets.take_over(desk.session, theirs.id, other.id, NOW)
+    await desk.opens(free, ago(minutes=1))
+    agents = [
+        (await tickets.take_over(desk.session, each.id, desk.agent.id, NOW)).agent_id for each in (mine, theirs, free)
+    ]
+
+    assert [desk.agent.id, other.id, desk.agent.id] == agents
+    assert 3 == await desk.session.scalar(select(func.count()).select_from(Ticket))
+    assert first.status == "open"
+    with pytest.raises(BotError, match="no such conversation"):
+        await tickets.take_over(desk.session, UUID(int=0), desk.agent.id, NOW)
+
+
+async def test_a_closed_ticket_offers_to_take_over_again(desk: Desk) -> None:
+    """Where the bot answers again, and leads to the open ticket where a person does."""
+    conversation = await desk.contact()
+    ticket = await desk.opens(conversation, ago(hours=1))
+    await tickets.close(desk.session, ticket.id, ago(minutes=30))
+    closed = await views.open_ticket(desk.session, ticket.id, ZONE, NOW)
+    again = await tickets.take_over(desk.session, conversation.id, desk.agent.id, NOW)
+    beside = await views.open_ticket(desk.session, ticket.id, ZONE, NOW)
+
+    assert closed is not None
+    assert beside is not None
+    assert (True, None) == (closed.takeable, closed.elsewhere)
+    assert (False, again) == (beside.takeable, beside.elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +301,7 @@ async def test_queries_do_not_grow_with_the_inbox_or_the_thread(desk: Desk) -> N
         desk.session.expunge_all()
         counted[0] = 0
         await desk.inbox()
+        await desk.inbox("bot")
         await views.open_ticket(desk.session, ticket_id, ZONE, NOW)
         return counted[0]
 

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock, tickets
-from bot.tables import Order, Ticket, User
-from tests.engine import Engine
+from bot.tables import Conversation, Order, Ticket, User
+from tests.engine import Engine, stopped
 
 pytestmark = pytest.mark.xdist_group("engine")
 
@@ -45,9 +45,11 @@ class Exchange:
         self._engine = engine
         self._script = script
         engine.clear_calendar()
+        engine.run_sql("DELETE FROM order_requests")  # what the ones before were promised
         given = script.get("given", {})
         self._contact, self._phone = engine.new_contact(given.get("name"), given.get("consent", True))
         self._bookings: list[UUID] = []
+        self._rasa_is_down = False
         for booking in given.get("bookings", []):
             start = datetime.fromisoformat(booking["start"]).replace(tzinfo=ZONE)
             self._bookings.append(engine.book(self._contact, booking["service"], booking["staff"], start))
@@ -55,6 +57,8 @@ class Exchange:
             engine.run(partial(self._order, order))
 
     async def _order(self, order: dict[str, Any], session: AsyncSession) -> None:
+        # A number is in use once; the conversation played last has it.
+        await session.execute(delete(Order).where(Order.number == str(order["number"])))
         session.add(
             Order(
                 number=str(order["number"]),
@@ -81,6 +85,10 @@ class Exchange:
             self._agent(step["agent"], where)
         elif step.get("close"):
             self._engine.run(self._close)
+        elif step.get("take_over"):
+            self._engine.run(self._take_over)
+        elif "rasa" in step:
+            self._rasa(step["rasa"])
         else:
             self._text(where, step)
 
@@ -90,7 +98,18 @@ class Exchange:
             if "picture" in step
             else {}
         )
-        turn = self._engine.text(self._phone, str(step["text"]), **fields)
+        if isinstance(step["text"], list):
+            turn = self._burst(step["text"])
+        else:
+            sent = self._engine.send(self._phone, str(step["text"]), **fields)
+            if self._rasa_is_down:
+                # Longer ago than a text waits for Rasa.
+                self._engine.run_sql(
+                    "UPDATE conversations SET pending_since = pending_since - interval '1 hour' WHERE id ="
+                    " (SELECT conversation_id FROM messages WHERE carrier_id = %s)",
+                    sent,
+                )
+            turn = self._engine.turn(sent)
         for key in ("decision", "intent", "consent"):
             if key in step:
                 assert (key, step[key]) == (key, turn[key]), f"{where}: {turn}"
@@ -103,6 +122,28 @@ class Exchange:
         assert step.get("effects", []) == effects, f"{where}: {turn}"
         if "entities" in step:
             assert step["entities"] == [[item["entity"], item["value"]] for item in turn["entities"]], where
+
+    def _burst(self, texts: list[str]) -> dict[str, Any]:
+        """Several texts before anybody reads the first."""
+        with stopped(self._engine, "worker"):
+            sent = [self._engine.send(self._phone, text) for text in texts]
+        return self._engine.turn(sent[-1])
+
+    def _rasa(self, state: str) -> None:
+        """Take Rasa down, or bring it back."""
+        self._rasa_is_down = state == "down"
+        if self._rasa_is_down:
+            self._engine.kill("rasa")
+        else:
+            self._engine.start_child("rasa")
+            self._engine.wait_ready()
+
+    async def _take_over(self, session: AsyncSession) -> None:
+        conversation = await session.scalar(select(Conversation).where(Conversation.contact_id == self._contact))
+        agent = await session.scalar(select(User.id).limit(1))
+        assert conversation is not None
+        assert agent is not None
+        await tickets.take_over(session, conversation.id, agent, clock.now())
 
     def _agent(self, words: str, where: str) -> None:
         key = uuid4()

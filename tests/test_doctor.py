@@ -1,16 +1,21 @@
 """The doctor finds each trouble, says what to do about it, and shows no secret."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import update
+import yaml
+from sqlalchemy import text, update
 
 from bot import doctor
 from bot.db import Database
@@ -25,8 +30,10 @@ TWILIO = {
     "carrier": "twilio",
     "twilio_account_sid": "AC" + "0" * 32,
     "twilio_auth_token": "0123456789abcdef" * 2,
+    # Nobody listens there: what a test wants answered it names.
+    "twilio_api_url": "http://127.0.0.1:1",
     "sender_number": NUMBER,
-    "public_url": "https://texts.shop.example",
+    "public_url": "https://127.0.0.1:1",
 }
 
 
@@ -66,8 +73,8 @@ def test_a_running_engine_is_well(engine: Engine) -> None:
     shown = json.dumps([finding.as_dict() for finding in findings])
 
     assert [
-        *["host", "settings", "data folder", "shop file", "carrier", "webhook", "database", "consent ledger"],
-        *["sender number", "keywords", "redis", "rasa", "engine"],
+        *["host", "settings", "data folder", "shop file", "disk", "carrier", "webhook", "database", "consent ledger"],
+        *["sender number", "keywords", "shop content", "redis", "rasa", "engine"],
     ] == [finding.name for finding in findings]
     assert [] == [finding for finding in findings if finding.level != "ok"]
     assert [] == [secret for secret in engine.secrets.model_dump().values() if secret in shown]
@@ -174,7 +181,7 @@ def test_the_webhook_to_enter_is_spelled_out(settings: Settings) -> None:
     finding = only(settings.model_copy(update=TWILIO), "webhook")
 
     assert "ok" == finding.level
-    assert "POST https://texts.shop.example/webhooks/twilio/sms#rc=5&rp=all." in finding.mend
+    assert "POST https://127.0.0.1:1/webhooks/twilio/sms#rc=5&rp=all." in finding.mend
 
 
 def test_a_number_the_engine_does_not_have_fails(settings: Settings) -> None:
@@ -207,7 +214,153 @@ async def test_a_list_without_it_is_well(settings: Settings, db: Database) -> No
     await carrier_words(db, ["STOP", "END"])
     finding = await in_thread(settings, "keywords")
 
-    assert ("ok", "The carrier acts on STOP, END; our texts ask for CHANGE, CANCEL.") == (finding.level, finding.says)
+    asked = "CHANGE, CANCEL, WIN200, SNEAKERS, HEELS"
+    assert ("ok", f"The carrier acts on STOP, END; our texts ask for {asked}.") == (finding.level, finding.says)
+
+
+async def test_a_contests_keyword_the_carrier_acts_on_is_a_warning(settings: Settings, db: Database) -> None:
+    """Not only booking texts invite words."""
+    await carrier_words(db, ["WIN200"])
+    finding = await in_thread(settings, "keywords")
+
+    assert "warning" == finding.level
+    assert f"A contest asks for WIN200, and the carrier of {NUMBER} takes WIN200 as an opt-out" in finding.says
+
+
+# -- what the carrier and the public address say -------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def outside(answers: dict[str, tuple[int, Any]]) -> Iterator[str]:
+    """Somebody else's server: what it answers to which path; its address. Any other path hangs until it is closed."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            status, body = answers.get(self.path.partition("?")[0], (0, None))
+            if not status:
+                over.wait(30)
+                return
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = answer  # noqa: N815  # as http.server names them
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+
+
+ACCOUNT = f"/2010-04-01/Accounts/{TWILIO['twilio_account_sid']}"
+
+
+def asked(settings: Settings, account: tuple[int, Any], number: Any = None) -> dict[str, Finding]:
+    """What the doctor says of carrier account and number where Twilio answers like this."""
+    numbers = [] if number is None else [number]
+    paths = {
+        f"{ACCOUNT}.json": account,
+        f"{ACCOUNT}/IncomingPhoneNumbers.json": (200, {"incoming_phone_numbers": numbers}),
+    }
+    with outside(paths) as url:
+        findings = doctor.examine(settings.model_copy(update={**TWILIO, "twilio_api_url": url}))
+    return {finding.name: finding for finding in findings}
+
+
+WELL = (200, {"status": "active", "type": "Full"})
+CALLED = "https://127.0.0.1:1/webhooks/twilio/sms"
+
+
+@pytest.mark.parametrize(
+    "account, level, says",
+    [
+        (WELL, "ok", "the account is active"),
+        ((401, {"code": 20003}), "failure", "does not take these credentials"),
+        ((404, {"code": 20404}), "failure", "does not take these credentials"),
+        ((503, "busy"), "failure", "answered HTTP 503"),
+        ((200, {"status": "suspended"}), "failure", "the account is suspended"),
+        ((200, {"status": "active", "type": "Trial"}), "warning", "trial account"),
+        ((200, ["odd"]), "failure", "the account is unknown"),
+    ],
+)
+def test_the_carrier_is_asked_who_we_are(settings: Settings, account: tuple[int, Any], level: str, says: str) -> None:
+    """Each answer is told in words, with what to do where it is not well."""
+    finding = asked(settings, account)["carrier account"]
+
+    assert (level, level != "ok") == (finding.level, bool(finding.mend))
+    assert says in finding.says
+
+
+def test_a_carrier_that_cannot_be_reached_or_hangs_fails_in_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The doctor never waits for long."""
+    monkeypatch.setattr(doctor, "FAR_SECONDS", 0.3)
+    gone = only(settings.model_copy(update=TWILIO), "carrier account")
+    with outside({}) as url:
+        hangs = only(settings.model_copy(update={**TWILIO, "twilio_api_url": url}), "carrier account")
+
+    assert ("failure", "Twilio cannot be reached from here.") == (gone.level, gone.says)
+    assert ("failure", "Twilio gave no answer within 0.3 seconds.") == (hangs.level, hangs.says)
+
+
+@pytest.mark.parametrize(
+    "number, level, says",
+    [
+        ({"sms_url": f"{CALLED}#rc=5&rp=all"}, "ok", "calls our webhook, with retries"),
+        ({"sms_url": CALLED}, "warning", "tries the webhook only twice"),
+        ({"sms_url": "https://demo.twilio.com/welcome"}, "warning", "go to another address"),
+        ({"sms_url": ""}, "warning", "go nowhere"),
+        ({"sms_url": CALLED, "capabilities": {"sms": False}}, "failure", "cannot text"),
+        (None, "failure", "has no number"),
+    ],
+)
+def test_the_carriers_own_entry_of_the_number_is_held_against_ours(
+    settings: Settings, number: Any, level: str, says: str
+) -> None:
+    """Where its texts go, with the retries that bridge an outage."""
+    finding = asked(settings, WELL, number)["carrier number"]
+
+    assert level == finding.level
+    assert says in finding.says
+    assert level == "ok" or finding.mend
+
+
+@pytest.mark.parametrize(
+    "status, level, says",
+    [
+        (403, "ok", "refuses what is not signed"),
+        (200, "failure", "takes what is not signed (HTTP 200)"),
+        (404, "failure", "answers HTTP 404"),
+        (502, "failure", "answers HTTP 502"),
+        (308, "failure", "answers HTTP 308"),
+    ],
+)
+def test_the_public_address_must_refuse_what_is_not_signed(status: int, level: str, says: str) -> None:
+    """Anything but 403 is somebody else, or nobody."""
+    with outside({"/webhooks/twilio/sms": (status, {})}) as url:
+        finding = doctor.probe(url)
+
+    assert level == finding.level
+    assert says in finding.says
+
+
+def test_a_public_address_nobody_reaches_fails(settings: Settings) -> None:
+    """DNS, certificate and proxy are named."""
+    finding = only(settings.model_copy(update=TWILIO), "webhook answer")
+
+    assert ("failure", "127.0.0.1:1 cannot be reached from here.") == (finding.level, finding.says)
+    assert "DNS" in finding.mend
 
 
 # -- files ---------------------------------------------------------------------------------------------------------
@@ -230,6 +383,76 @@ def test_a_shop_file_that_cannot_be_read_fails(settings: Settings, tmp_path: Pat
     finding = only(settings.model_copy(update={"shop_file": broken}), "shop file")
 
     assert ("failure", f"Mend {broken}.") == (finding.level, finding.mend)
+
+
+def test_little_room_is_said_before_there_is_none(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First a warning, then a failure."""
+    well = only(settings, "disk")
+    monkeypatch.setattr(doctor, "FEW_BYTES", 10**18)
+    few = only(settings, "disk")
+    monkeypatch.setattr(doctor, "NO_BYTES", 10**18)
+    none = only(settings, "disk")
+
+    assert ["ok", "warning", "failure"] == [finding.level for finding in (well, few, none)]
+    assert "Make room" in none.mend
+
+
+# -- what the shop gives away --------------------------------------------------------------------------------------
+
+
+def content(settings: Settings, tmp_path: Path, **changes: object) -> list[Finding]:
+    """What is said of a shop file with this content."""
+    raw = yaml.safe_load(settings.shop_file.read_text())
+    raw["content"] |= changes
+    path = tmp_path / "changed.yml"
+    path.write_text(yaml.safe_dump(raw))
+    return found(settings.model_copy(update={"shop_file": path}), "shop content")
+
+
+def test_a_contest_that_is_over_is_a_warning(settings: Settings, tmp_path: Path) -> None:
+    """With its date, and what to do."""
+    over = {"keyword": "WIN9", "prize": "$9", "winners": 1, "ends": "2024-02-29", "rules": "shop.example"}
+    (finding,) = content(settings, tmp_path, contests=[over])
+
+    assert ("warning", "Contest WIN9 ended on Feb 29, 2024.") == (finding.level, finding.says)
+
+
+def test_a_contest_nobody_can_enter_fails(settings: Settings, tmp_path: Path) -> None:
+    """Its keyword is read as something else before."""
+    stop = {"keyword": "END", "prize": "$9", "winners": 1, "ends": "2099-02-28", "rules": "shop.example"}
+    (finding,) = content(settings, tmp_path, contests=[stop])
+
+    assert "failure" == finding.level
+    assert "END is a word that opts people out or in" in finding.says
+
+
+async def test_codes_that_run_out_are_told(settings: Settings, db: Database) -> None:
+    """Nearly all given is a warning, all given a failure; a list in the database counts, not the file alone."""
+    levels = []
+    for left in (4, 2, 0):
+        async with db.begin() as session:
+            await session.execute(text("DELETE FROM codes WHERE id > :left"), {"left": left})
+        levels.append((await in_thread(settings, "shop content")).level)
+    finding = await in_thread(settings, "shop content")
+
+    assert ["ok", "warning", "failure"] == levels
+    assert "No code of taste is left." == finding.says
+
+
+def test_a_preference_that_gives_nothing_is_told(settings: Settings, tmp_path: Path) -> None:
+    """It may be meant so."""
+    asks = {"key": "style", "question": "Which?", "choices": [{"word": "RED"}, {"word": "BLUE"}]}
+    (finding,) = content(settings, tmp_path, preferences=[asks])
+
+    assert ("warning", "Who answers preference style gets no code.") == (finding.level, finding.says)
+
+
+def test_without_a_database_the_file_alone_is_looked_at(tmp_path: Path) -> None:
+    """Before the first start."""
+    finding = only(Settings(data_dir=tmp_path, port=free_port()), "shop content")
+
+    over = "ended on" in finding.says  # the shop file's own contest, from its last day on
+    assert ("warning" if over else "ok") == finding.level
 
 
 # -- the command ---------------------------------------------------------------------------------------------------

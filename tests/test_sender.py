@@ -1,7 +1,7 @@
 """The only door out: at most once, in order, and never to somebody who said no."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -31,6 +31,7 @@ class Paper:
     def __init__(self, *errors: CarrierError, found: Lookup | None = None) -> None:
         self.taken: list[Outgoing] = []
         self.errors = list(errors)
+        self.asked: list[set[str]] = []
         self.found = found or Lookup(None, never_arrived=False)
 
     async def send(self, outgoing: Outgoing) -> Accepted:
@@ -40,9 +41,14 @@ class Paper:
         self.taken.append(outgoing)
         return Accepted(f"SM{uuid4().hex}")
 
-    async def find(self, outgoing: Outgoing, asked_at: datetime) -> Lookup:
-        """What the log says."""
+    async def find(self, outgoing: Outgoing, asked_at: datetime, known: Collection[str] = ()) -> Lookup:
+        """What the log says; of several texts alike, those that are known are others'."""
+        self.asked.append(set(known))
         return self.found
+
+    async def received_since(self, recipient: str, since: datetime) -> list[InboundText]:
+        """Nobody texts on paper."""
+        return []
 
     @property
     def bodies(self) -> list[str]:
@@ -358,6 +364,85 @@ async def test_a_receipt_that_comes_before_the_answer_is_kept(db: Database) -> N
 
     assert (True, False, False) == (moved, again, older)
     assert ("delivered", "SM9") == (message.status, message.carrier_id)
+
+
+@pytest.mark.parametrize("status", ["sending", "sent", "delivered", "undelivered", "failed"])
+async def test_any_receipt_settles_an_unknown_outcome(db: Database, status: str) -> None:
+    """Whatever it says, the carrier has the text: also "queued", which counts as handed over."""
+    _, message_id = await started(db)
+    async with sending(db, Paper(OutcomeUnknown("no answer"))):
+        await until(db, message_id, "unknown")
+
+    assert await record_receipt(db, ReceiptReport("SM9", status, None, message_id))
+    message = await row(db, message_id)
+
+    assert ("sent" if status == "sending" else status, "SM9") == (message.status, message.carrier_id)
+
+
+async def test_a_late_receipt_stops_a_text_that_was_to_be_sent_again(db: Database) -> None:
+    """The log proved nothing after all: what waits for a second hand-over does not leave."""
+    _, message_id = await started(db)
+    async with sending(db, Paper(CarrierDown("down"))):
+        await eventually(lambda: failed_once(db, message_id))
+
+    assert await record_receipt(db, ReceiptReport("SM9", "sent", None, message_id))
+    await look_again(db, message_id)
+    carrier = Paper()
+    async with sending(db, carrier):
+        await asyncio.sleep(0.3)
+
+    assert [] == carrier.taken
+    assert "sent" == (await row(db, message_id)).status
+
+
+async def test_a_receipt_moves_no_text_that_was_never_handed_over(db: Database) -> None:
+    """A queued text that was never tried is no carrier's."""
+    _, message_id = await started(db)
+
+    assert not await record_receipt(db, ReceiptReport("SM9", "delivered", None, message_id))
+    assert "queued" == (await row(db, message_id)).status
+
+
+async def test_a_text_is_not_taken_for_an_earlier_one_in_the_same_words(db: Database) -> None:
+    """The log is asked for this text apart from those whose ids are known."""
+    contact, first = await started(db)
+    carrier = Paper()
+    async with sending(db, carrier):
+        earlier = await until(db, first, "sent")
+    async with db.begin() as session:
+        second = await outbox.start(session, contact, SHOP_TEXT, clock.now())
+    carrier.errors = [OutcomeUnknown("no answer")]
+
+    async with sending(db, carrier) as sender:
+        await until(db, second.id, "unknown")
+        await look_again(db, second.id)
+        await sender.settle()
+
+    assert {earlier.carrier_id} in carrier.asked
+
+
+async def test_one_outcome_that_cannot_be_settled_keeps_no_other_from_it(db: Database) -> None:
+    """The log names a text that is somebody else's: that one stays unknown, the next is settled."""
+    _, taken_id = await started(db)
+    async with sending(db, Paper()):
+        other = await until(db, taken_id, "sent")
+    people = [await started(db) for _ in range(2)]
+    carrier = Paper(OutcomeUnknown("no answer"), OutcomeUnknown("no answer"))
+    async with sending(db, carrier) as sender:
+        for _, message_id in people:
+            await until(db, message_id, "unknown")
+        answers = [Lookup(other.carrier_id, never_arrived=False), Lookup("SM7", never_arrived=False)]
+
+        async def find(outgoing: Outgoing, asked_at: datetime, known: Collection[str] = ()) -> Lookup:
+            return answers.pop(0)
+
+        carrier.find = find  # type: ignore[method-assign]  # the log answers one after the other
+        for _, message_id in people:
+            await look_again(db, message_id)
+        await sender.settle()
+
+    statuses = {(await row(db, message_id)).status for _, message_id in people}
+    assert {"unknown", "sent"} == statuses
 
 
 async def test_a_number_s_pace_is_kept(db: Database) -> None:

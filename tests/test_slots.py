@@ -1,16 +1,22 @@
 """Free times offered for a booking: open, free of others, near what was wished."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import event
 
 from bot.db import Database
 from bot.shop import bookings, shopfile, slots
 from bot.shop.bookings import BookingView
-from bot.shop.slots import Offer, Wish
+from bot.shop.slots import Need, Offer, Wish
+from bot.tables import Booking, Resource
+from bot.values import Hold, Span
 from tests.test_bookings import FRIDAY_2PM, NOW, TUESDAY_3PM, ZONE, booked, person
 
 HOUR = timedelta(hours=1)
@@ -34,8 +40,28 @@ def stretch(start: datetime, end: datetime) -> Wish:
 async def offer(db: Database, booking: BookingView, *wishes: Wish, now: datetime = NOW) -> Offer:
     """What is offered for this booking."""
     async with db.begin() as session:
-        shop = await shopfile.read(session)
-        return await slots.find(session, booking, wishes, shop.hours_at(booking.location_id), now)
+        staff = await bookings.staff(session)
+        people = [p for p in staff if booking.service_key in p.services and p.location_id == booking.location_id]
+        people.sort(key=lambda person: person.id != booking.resource_id)
+        minutes = int((booking.ends_at - booking.starts_at).total_seconds()) // 60
+        need = Need(booking.contact_id, minutes, people, booking)
+        return await slots.find(session, need, await shopfile.read(session), wishes, now)
+
+
+async def offer_new(
+    db: Database,
+    service: str,
+    *wishes: Wish,
+    contact: UUID | None = None,
+    staff: str | None = None,
+    now: datetime = NOW,
+) -> Offer:
+    """What is offered for a new booking, with everybody who does the service or one of them."""
+    async with db.begin() as session:
+        who = contact or await person(session)
+        (minutes,) = [item.minutes for item in await bookings.services(session) if item.key == service]
+        people = [p for p in await bookings.staff(session) if service in p.services and staff in (None, p.key)]
+        return await slots.find(session, Need(who, minutes, people), await shopfile.read(session), wishes, now)
 
 
 def starts(found: Offer) -> Sequence[datetime]:
@@ -99,7 +125,7 @@ async def test_a_taken_time_gets_the_nearest_of_that_day(db: Database) -> None:
 
     found = await offer(db, booking, clock_time(TUESDAY_3PM))
 
-    assert (False, False) == (found.granted, found.closed)
+    assert (False, "taken") == (found.granted, found.refused)
     assert {TUESDAY_3PM.date()} == {start.astimezone(ZONE).date() for start in starts(found)}
     assert TUESDAY_3PM not in starts(found)
 
@@ -119,7 +145,7 @@ async def test_closed_times_are_called_closed(db: Database, wish: Wish) -> None:
 
     found = await offer(db, booking, wish)
 
-    assert (False, True) == (found.granted, found.closed)
+    assert (False, "closed") == (found.granted, found.refused)
     assert found.slots
 
 
@@ -174,3 +200,160 @@ async def test_every_offer_can_be_held_at_once(db: Database) -> None:
     spans = sorted((slot.span.start, slot.span.end) for slot in found.slots)
     assert all(first[1] <= second[0] for first, second in pairwise(spans))
     assert not {slot.start for slot in found.slots if slot.staff == "Rosa"} & {other.starts_at for other in others}
+
+
+# -- new bookings --------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_booking_is_offered_the_first_time_of_the_next_open_days(db: Database) -> None:
+    """Nothing was wished and nothing stands: the soonest, an hour from now at least, holidays left out."""
+    found = await offer_new(db, "styling")
+
+    first = [NOW.replace(hour=11), NOW.replace(day=25, hour=10), NOW.replace(day=27, hour=10)]
+    assert (True, first) == (found.granted, starts(found))
+
+
+async def test_times_of_every_place_are_offered(db: Database) -> None:
+    """One place closes, the other is open: who does the service there is offered, and the slot says where."""
+    late = datetime(2026, 12, 2, 18, 0, tzinfo=ZONE)
+
+    open_late = await offer_new(db, "fitting", clock_time(late))
+    early = await offer_new(db, "fitting", clock_time(at(2, 10)))
+
+    assert [("Theo", "Harbor Point", late)] == [(slot.staff, slot.location, slot.start) for slot in open_late.slots]
+    assert [("Rosa", "Elm Street")] == [(slot.staff, slot.location) for slot in early.slots]
+
+
+async def test_where_one_is_taken_the_other_place_steps_in(db: Database) -> None:
+    """The first of the people who is free, wherever that is."""
+    await booked(db, TUESDAY_3PM, "rosa")
+
+    found = await offer_new(db, "fitting", clock_time(TUESDAY_3PM))
+    only = await offer_new(db, "fitting", clock_time(TUESDAY_3PM), staff="rosa")
+
+    assert [("Theo", TUESDAY_3PM)] == [(slot.staff, slot.start) for slot in found.slots]
+    assert "taken" == only.refused
+    assert {"Rosa"} == {slot.staff for slot in only.slots}
+
+
+async def test_a_slot_is_as_long_as_the_service(db: Database) -> None:
+    """Forty-five minutes are kept, not an hour."""
+    found = await offer_new(db, "alteration", clock_time(TUESDAY_3PM))
+
+    assert [timedelta(minutes=45)] == [slot.span.end - slot.span.start for slot in found.slots]
+
+
+@pytest.mark.parametrize(
+    "wish, why",
+    [
+        pytest.param(clock_time(at(6, 14)), "closed", id="Sunday"),
+        pytest.param(clock_time(at(1, 17, 30)), "closing", id="over at half past six"),
+        pytest.param(clock_time(at(1, 15, 3)), "odd", id="three minutes past"),
+        pytest.param(clock_time(NOW + timedelta(minutes=30)), "soon", id="in half an hour"),
+        pytest.param(stretch(NOW - HOUR, NOW), "soon", id="over"),
+        pytest.param(clock_time(TUESDAY_3PM + timedelta(days=70)), "far", id="in ten weeks"),
+        pytest.param(clock_time(TUESDAY_3PM), "taken", id="taken"),
+    ],
+)
+async def test_a_wish_that_cannot_be_granted_says_why_and_gets_others(db: Database, wish: Wish, why: str) -> None:
+    """The reason is told as it is, and there is always something to choose."""
+    for staff in ("rosa", "lena"):
+        await booked(db, TUESDAY_3PM, staff)
+
+    found = await offer_new(db, "styling", wish)
+
+    assert (False, why) == (found.granted, found.refused)
+    assert found.slots
+    assert min(starts(found)) >= NOW + slots.LEAD
+
+
+async def test_nobody_who_does_it_free_means_nothing_is_offered(db: Database) -> None:
+    """All sixty days are full: no slots, and it is not called granted."""
+    async with db.begin() as session:
+        ids = await bookings.resource_ids(session)
+        session.add(
+            Booking(
+                contact_id=await person(session),
+                service_id=1,
+                resource_id=ids["theo"],
+                starts_at=NOW,
+                ends_at=NOW + timedelta(days=70),
+            )
+        )
+
+    found = await offer_new(db, "alteration")
+    wished = await offer_new(db, "alteration", clock_time(TUESDAY_3PM))
+
+    assert ([], False) == (found.slots, found.granted)
+    assert ([], "taken") == (wished.slots, wished.refused)
+
+
+async def test_a_new_booking_never_meets_another_of_the_same_contact(db: Database) -> None:
+    """Also with somebody else, also at another place."""
+    booking = await booked(db, TUESDAY_3PM, "lena")
+
+    found = await offer_new(db, "alteration", stretch(TUESDAY_3PM, TUESDAY_3PM + 2 * HOUR), contact=booking.contact_id)
+
+    assert found.slots
+    assert min(starts(found)) >= TUESDAY_3PM + HOUR
+
+
+async def test_what_is_held_for_the_contact_themselves_is_offered_again(db: Database) -> None:
+    """An own hold is no obstacle, another contact's is."""
+    async with db.begin() as session:
+        contact = await person(session)
+        theo = (await bookings.resource_ids(session))["theo"]
+        held = Span(resource_id=theo, start=TUESDAY_3PM, end=TUESDAY_3PM + HOUR)
+        await bookings.apply(session, contact, Hold(booking_id=None, spans=[held], until=NOW + HOUR), NOW)
+
+    own = await offer_new(db, "alteration", clock_time(TUESDAY_3PM), contact=contact)
+    others = await offer_new(db, "alteration", clock_time(TUESDAY_3PM))
+
+    assert (True, False) == (own.granted, others.granted)
+
+
+async def test_more_people_cost_no_more_queries(db: Database) -> None:
+    """One person or twenty: a look at the calendar sends the same statements."""
+    sent: list[str] = []
+    event.listen(db.engine.sync_engine, "before_cursor_execute", lambda *call: sent.append(call[2]))
+
+    async def statements() -> int:
+        sent.clear()
+        await offer_new(db, "styling", stretch(at(1, 0), at(4, 0)))
+        return len(sent)
+
+    before = await statements()
+    async with db.begin() as session:
+        session.add_all(
+            Resource(key=f"new{number}", name=f"New {number}", location_id=1, services=["styling"])
+            for number in range(20)
+        )
+
+    assert before == await statements()
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=12),
+    start=st.integers(-5, 90),
+    length=st.integers(1, 15),
+)
+def test_a_time_is_free_exactly_where_it_meets_nothing_taken(
+    spans: list[tuple[int, int]], start: int, length: int
+) -> None:
+    """However the taken stretches lie in, over and beside each other."""
+    taken = [(NOW + timedelta(minutes=begin), NOW + timedelta(minutes=begin + long)) for begin, long in spans]
+    begin, end = NOW + timedelta(minutes=start), NOW + timedelta(minutes=start + length)
+
+    assert any(one < end and begin < other for one, other in taken) == slots._Taken.of(taken).meets(begin, end)
+
+
+@given(
+    start=st.datetimes(datetime(2026, 11, 24), datetime(2027, 2, 1), timezones=st.just(ZONE)),
+    minutes=st.integers(1, 60 * 24 * 80),
+    exact=st.booleans(),
+)
+def test_a_wish_kept_for_a_later_text_is_the_same(start: datetime, minutes: int, exact: bool) -> None:
+    """Through JSON and back."""
+    wish = Wish(start, start + timedelta(minutes=minutes), exact)
+
+    assert wish == Wish.kept(json.loads(json.dumps(wish.keep())))

@@ -2,10 +2,12 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, timedelta
 from email.utils import format_datetime
+from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -17,7 +19,10 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from twilio.base.exceptions import TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
+from twilio.rest import Client
 
 from bot import clock
 from bot.carriers import twilio
@@ -25,6 +30,7 @@ from bot.carriers.base import Outgoing, ReceiptReport
 from bot.carriers.twilio import Twilio
 from bot.errors import CarrierDown, CarrierError, OutcomeUnknown, Rejected, Throttled, Unsubscribed
 from bot.supervisor import free_port
+from tests.twilio_server import TwilioServer
 
 SID, TOKEN = "AC" + "1" * 32, "token"
 MESSAGE_ID = UUID(int=7)
@@ -179,6 +185,185 @@ async def test_a_log_that_cannot_be_read_proves_nothing() -> None:
     async with messages_api(refusal(500, None)) as (carrier, _):
         with pytest.raises(CarrierError):
             await carrier.find(OUTGOING, clock.now() - timedelta(hours=1))
+
+
+@pytest.fixture
+def server() -> Iterator[TwilioServer]:
+    """The whole stand-in, for what one canned answer cannot show."""
+    with TwilioServer([OUTGOING.sender]) as server:
+        yield server
+
+
+@asynccontextmanager
+async def carrier_of(server: TwilioServer) -> AsyncIterator[Twilio]:
+    """Our carrier, talking to the stand-in."""
+    async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
+        yield Twilio(http, server.url, server.account_sid, server.auth_token)
+
+
+@pytest.mark.parametrize(
+    "wrong, code",
+    [
+        ({"recipient": ""}, "21604"),
+        ({"recipient": "12025550100"}, "21211"),
+        ({"recipient": "+13125550142"}, "21266"),
+        ({"sender": "+13125550199"}, "21606"),
+        ({"sender": "our shop"}, "21212"),
+        ({"sender": ""}, "21603"),
+        ({"body": " "}, "21619"),
+        ({"body": "x" * 1601}, "21617"),
+        ({"callback_url": "shop.example/status"}, "21609"),
+        ({"callback_url": "https://the_shop.example/status"}, "21609"),
+    ],
+)
+async def test_what_twilio_would_refuse_is_refused_by_its_code(
+    server: TwilioServer, wrong: dict[str, str], code: str
+) -> None:
+    """A mistake of ours is final and named."""
+    async with carrier_of(server) as carrier:
+        with pytest.raises(Rejected) as refused:
+            await carrier.send(replace(OUTGOING, **wrong))  # type: ignore[arg-type]  # text fields only
+
+    assert code == refused.value.code
+    assert [] == server.sent()
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 5, 14_400, 1_000_000])
+async def test_any_deadline_becomes_a_validity_twilio_takes(server: TwilioServer, seconds: int) -> None:
+    """From six seconds to ten hours."""
+    async with carrier_of(server) as carrier:
+        await carrier.send(replace(OUTGOING, valid_for_seconds=seconds))
+
+    assert 6 <= int(server.forms[0]["ValidityPeriod"]) <= 36_000
+
+
+async def test_wrong_credentials_are_a_refusal(server: TwilioServer) -> None:
+    """Nobody's texts are taken, and nobody's list is shown."""
+    async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
+        carrier = Twilio(http, server.url, server.account_sid, "wrong")
+        with pytest.raises(Rejected, match="20003"):
+            await carrier.send(OUTGOING)
+        with pytest.raises(Rejected, match="20003"):
+            await carrier.received_since(OUTGOING.sender, clock.now())
+
+
+async def test_a_long_list_is_read_to_its_end(server: TwilioServer) -> None:
+    """Thousands of texts are pages; the one that is looked for may be on the last."""
+    now = clock.now().replace(microsecond=0)
+    async with carrier_of(server) as carrier:
+        await carrier.send(OUTGOING)
+        server.texts[0].created = server.texts[0].sent = now - timedelta(minutes=1)
+        server.texts += [
+            replace(server.texts[0], sid=f"SM{number:032x}", body=f"Text {number}.", created=now, sent=now)
+            for number in range(2500)
+        ]
+        sids = server.missed(*(("+12025550100", f"Text {number}", now) for number in range(2500)))
+
+        found = await carrier.find(OUTGOING, now)
+        reads = len(server.lists)
+        listed = await carrier.received_since(OUTGOING.sender, now - timedelta(minutes=1))
+
+    assert server.texts[0].sid == found.carrier_id
+    assert sids == [item.carrier_id for item in listed]
+    assert (3, 3) == (reads, len(server.lists) - reads)
+
+
+async def test_a_text_still_queued_at_twilio_is_found(server: TwilioServer) -> None:
+    """It has no DateSent yet, so no list filtered by it would name it."""
+    async with carrier_of(server) as carrier:
+        await carrier.send(OUTGOING)
+        server.texts[0].sent = None
+        server.texts[0].status = "queued"
+
+        found = await carrier.find(OUTGOING, clock.now() - timedelta(minutes=6))
+
+    assert server.texts[0].sid == found.carrier_id
+
+
+async def test_texts_of_one_day_are_told_apart_by_their_instants(server: TwilioServer) -> None:
+    """Twilio's filter knows days of GMT; across midnight as well."""
+    midnight = clock.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    instants = [midnight + timedelta(minutes=minutes) for minutes in (-90, -30, 0, 30)]
+    sids = server.missed(*(("+12025550100", f"at {at:%H:%M}", at) for at in instants))
+
+    async with carrier_of(server) as carrier:
+        listed = await carrier.received_since(OUTGOING.sender, midnight - timedelta(hours=1))
+
+    assert sids[1:] == [item.carrier_id for item in listed]
+    assert instants[1:] == [item.received_at for item in listed]
+
+
+async def test_media_that_was_deleted_at_twilio_does_not_hide_its_text() -> None:
+    """The text is listed without it."""
+
+    def answer(request: Request) -> Response:
+        row = {
+            "sid": "MM1",
+            "from": "+12025550100",
+            "to": "+13125550142",
+            "body": "STOP",
+            "direction": "inbound",
+            "num_media": "1",
+            "date_created": format_datetime(clock.now()),
+            "subresource_uris": {"media": "/2010-04-01/gone.json"},
+        }
+        return JSONResponse({"messages": [row], "next_page_uri": None})
+
+    async with messages_api(answer) as (carrier, _):
+        (listed,) = await carrier.received_since("+13125550142", clock.now() - timedelta(minutes=1))
+
+    assert ("STOP", []) == (listed.body, listed.media)
+
+
+@pytest.mark.parametrize("following", ["https://elsewhere.example/next", "@elsewhere.example/next", PATH])
+async def test_a_list_that_leads_astray_or_has_no_end_is_not_followed(
+    following: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our credentials go to Twilio's own address, and not for ever."""
+    monkeypatch.setattr(twilio, "MAX_PAGES", 5)
+    async with messages_api(lambda _: JSONResponse({"messages": [], "next_page_uri": following})) as (carrier, asked):
+        with pytest.raises(CarrierDown):
+            await carrier.received_since("+13125550142", clock.now())
+
+    assert len(asked) == (5 if following == PATH else 1)
+
+
+@pytest.mark.parametrize("answer", [PlainTextResponse("<html>"), JSONResponse([]), JSONResponse({"rows": []})])
+async def test_an_answer_that_is_no_list_proves_nothing(answer: Response) -> None:
+    """A proxy's page is not an empty log: nothing is sent again because of it."""
+    async with messages_api(lambda _: answer) as (carrier, _):
+        with pytest.raises(CarrierDown):
+            await carrier.find(OUTGOING, clock.now() - timedelta(hours=1))
+
+
+def test_the_stand_in_answers_twilios_own_library(server: TwilioServer) -> None:
+    """Sending, errors, paging and filters as the official client reads them."""
+    client = Client(server.account_sid, server.auth_token, http_client=_Rerouted(server.url))
+    now = clock.now().replace(microsecond=0)
+    server.missed(*(("+12025550100", f"Text {number}", now) for number in range(5)))
+
+    created = client.messages.create(to=OUTGOING.recipient, from_=OUTGOING.sender, body="Hi.")
+    with pytest.raises(TwilioRestException) as refused:
+        client.messages.create(to="+1", from_=OUTGOING.sender, body="Hi.")
+    listed = client.messages.list(to=OUTGOING.sender, date_sent_after=now - timedelta(days=1), page_size=2)
+
+    assert ("outbound-api", "queued", "1") == (created.direction, created.status, created.num_segments)
+    assert abs(created.date_created - now) < timedelta(minutes=1)
+    assert (400, 21211) == (refused.value.status, refused.value.code)
+    assert [f"Text {number}" for number in (4, 3, 2, 1, 0)] == [row.body for row in listed]
+    assert [] == client.messages.list(to=OUTGOING.sender, date_sent_after=now + timedelta(days=1))
+
+
+class _Rerouted(TwilioHttpClient):  # type: ignore[misc]  # twilio ships no types
+    """The official client's transport, led to loopback."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+
+    def request(self, method: str, url: str, *args: Any, **more: Any) -> Any:
+        """One request."""
+        return super().request(method, url.replace("https://api.twilio.com", self._url), *args, **more)
 
 
 def form(**fields: str) -> FormData:

@@ -1,5 +1,6 @@
 """The port to whoever carries texts: send one, ask what became of one; it knows no vendor and no table."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -16,7 +17,10 @@ class Media:
 
 @dataclass(frozen=True)
 class InboundText:
-    """A text as the carrier delivered it; numbers in E.164, `opt_out_type` what the carrier already did with it."""
+    """A text as the carrier delivered it; numbers in E.164, `opt_out_type` what the carrier already did with it.
+
+    `received_at` is when the carrier had it, where that is not now: texts taken from its list afterwards.
+    """
 
     carrier_id: str
     sender: str
@@ -24,6 +28,7 @@ class InboundText:
     body: str
     media: list[Media] = field(default_factory=list)
     opt_out_type: str | None = None
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,17 @@ class Carrier(Protocol):
         """Hand one text over. Raises the CarrierError that says whether to try again."""
         ...
 
-    async def find(self, outgoing: Outgoing, asked_at: datetime) -> Lookup:
+    async def find(self, outgoing: Outgoing, asked_at: datetime, known: Collection[str] = ()) -> Lookup:
         """Look in the carrier's log for a text whose outcome is unknown; `asked_at` is when it was handed over.
 
-        Raises CarrierError where the log cannot be read.
+        `known` are the carrier's ids of other texts, which this one must not be taken for. Raises CarrierError where
+        the log cannot be read.
+        """
+        ...
+
+    async def received_since(self, recipient: str, since: datetime) -> list[InboundText]:
+        """Every text the carrier received for this number of ours since an instant, oldest first.
+
+        Raises CarrierError where the list cannot be read to its end.
         """
         ...

@@ -5,6 +5,7 @@ It promises no more than a real carrier does: handing the same text over twice s
 
 import asyncio
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -13,9 +14,25 @@ from sqlalchemy import select
 from twilio.request_validator import RequestValidator
 
 from bot import clock
-from bot.carriers.base import Accepted, Lookup, Outgoing
+from bot.carriers.base import Accepted, InboundText, Lookup, Outgoing
 from bot.db import Database
 from bot.tables import SimulatorMessage
+
+
+def phone_text(sender: str, recipient: str, body: str, account_sid: str | None) -> dict[str, str]:
+    """The webhook form of a text from the simulator's phone, under a carrier id of its own; to be signed."""
+    carrier_id = f"SM{secrets.token_hex(16)}"
+    return {
+        "MessageSid": carrier_id,
+        "SmsSid": carrier_id,
+        "SmsMessageSid": carrier_id,
+        "AccountSid": account_sid or "AC" + "0" * 32,
+        "From": sender,
+        "To": recipient,
+        "Body": body,
+        "NumMedia": "0",
+        "NumSegments": "1",
+    }
 
 
 class Simulator:
@@ -47,13 +64,22 @@ class Simulator:
         task.add_done_callback(self._reports.discard)
         return Accepted(carrier_id)
 
-    async def find(self, outgoing: Outgoing, asked_at: datetime) -> Lookup:
+    async def find(self, outgoing: Outgoing, asked_at: datetime, known: Collection[str] = ()) -> Lookup:
         """The simulator's log is exact: a text is in it or was never taken."""
         async with self._db.begin() as session:
             carrier_id = await session.scalar(
-                select(SimulatorMessage.carrier_id).where(SimulatorMessage.message_id == outgoing.message_id).limit(1)
+                select(SimulatorMessage.carrier_id)
+                .where(
+                    SimulatorMessage.message_id == outgoing.message_id, SimulatorMessage.carrier_id.not_in(list(known))
+                )
+                .order_by(SimulatorMessage.accepted_at)
+                .limit(1)
             )
         return Lookup(carrier_id, never_arrived=carrier_id is None)
+
+    async def received_since(self, recipient: str, since: datetime) -> list[InboundText]:
+        """Nothing: a text the webhook did not take was refused to the face of whoever typed it; no list keeps it."""
+        return []
 
     async def _report(self, carrier_id: str, outgoing: Outgoing) -> None:
         path = urlsplit(outgoing.callback_url)

@@ -4,7 +4,8 @@ Sources: twilio.com/docs/messaging/guides/webhook-request, /docs/usage/security#
 /docs/messaging/api/message-resource, /docs/api/errors.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -37,6 +38,13 @@ ERRORS_LATER = frozenset({"20429", "21611", "30001", "30022", "14107"})
 #: After this long without a trace in Twilio's list, a request that got no answer was never taken: our own timeouts end
 #: after 30 s and the list is read back over a window that starts before the request.
 PROOF_AFTER = timedelta(minutes=5)
+#: A text may be in the list from this long before we think we asked: clocks differ.
+CLOCKS_DIFFER = timedelta(minutes=5)
+#: Pictures a text may carry.
+MAX_MEDIA = 10
+#: Rows a page, the most Twilio gives, and pages after which a list is no list.
+PAGE_SIZE = 1000
+MAX_PAGES = 1000
 
 
 def verify(url: str, form: FormData, signature: str, tokens: list[str]) -> bool:
@@ -55,7 +63,7 @@ def parse_inbound(form: Mapping[str, Any]) -> InboundText:
     count = str(form.get("NumMedia") or "0")
     media = [
         Media(str(form[f"MediaUrl{i}"]), str(form.get(f"MediaContentType{i}") or "application/octet-stream"))
-        for i in range(min(int(count) if count.isdecimal() else 0, 10))
+        for i in range(min(int(count) if count.isdecimal() else 0, MAX_MEDIA))
         if form.get(f"MediaUrl{i}")
     ]
     return InboundText(
@@ -80,11 +88,12 @@ def parse_receipt(form: Mapping[str, Any], query: Mapping[str, str]) -> ReceiptR
 
 
 class Twilio:
-    """Sends through the Messages API, one request a text."""
+    """Sends through the Messages API, one request a text, and reads its list."""
 
     def __init__(self, http: httpx.AsyncClient, api_url: str, account_sid: str, auth_token: str) -> None:
         self._http = http
-        self._messages = f"{api_url.rstrip('/')}/2010-04-01/Accounts/{account_sid}/Messages.json"
+        self._api = api_url.rstrip("/")
+        self._messages = f"/2010-04-01/Accounts/{account_sid}/Messages.json"
         self._auth = httpx.BasicAuth(account_sid, auth_token)
 
     async def send(self, outgoing: Outgoing) -> Accepted:
@@ -97,7 +106,7 @@ class Twilio:
             "ValidityPeriod": str(max(6, min(outgoing.valid_for_seconds, 36_000))),
         }
         try:
-            response = await self._http.post(self._messages, data=form, auth=self._auth)
+            response = await self._http.post(self._api + self._messages, data=form, auth=self._auth)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
             raise CarrierDown("Twilio cannot be reached") from exc
         except httpx.HTTPError as exc:
@@ -109,28 +118,75 @@ class Twilio:
             return Accepted(str(sid))
         raise _error(response)
 
-    async def find(self, outgoing: Outgoing, asked_at: datetime) -> Lookup:
-        """Look through the messages to this contact since shortly before the request.
+    async def find(self, outgoing: Outgoing, asked_at: datetime, known: Collection[str] = ()) -> Lookup:
+        """Look through every message from our number to this contact since shortly before the request.
 
-        Twilio's create call has no idempotency key, so a text is recognised by number, body and time.
+        Twilio's create call has no idempotency key, so a text is recognised by numbers, words and time. The list is not
+        filtered by DateSent: a text that is still queued has none.
         """
-        since = asked_at - timedelta(minutes=1)
-        params = {
-            "To": outgoing.recipient,
-            "From": outgoing.sender,
-            "DateSent>": since.strftime("%Y-%m-%d"),
-            "PageSize": "200",
-        }
-        try:
-            response = await self._http.get(self._messages, params=params, auth=self._auth)
-        except httpx.HTTPError as exc:
-            raise CarrierDown("Twilio's message list cannot be read") from exc
-        if response.status_code != httpx.codes.OK:
-            raise _error(response)
-        for row in _json(response).get("messages", []):
-            if row.get("body") == outgoing.body and _created(row) >= since:
+        since = asked_at - CLOCKS_DIFFER
+        params = {"To": outgoing.recipient, "From": outgoing.sender}
+        async for row in self._rows(self._messages, "messages", params):
+            created = _instant(row)
+            alike = str(row.get("body") or "").strip() == outgoing.body.strip() and row.get("sid") not in known
+            if alike and (created is None or created >= since):
                 return Lookup(str(row["sid"]), never_arrived=False)
         return Lookup(None, never_arrived=clock.now() - asked_at > PROOF_AFTER)
+
+    async def received_since(self, recipient: str, since: datetime) -> list[InboundText]:
+        """Read the list of a number to its end; its filter knows days only (of GMT), so instants are compared here."""
+        day = since.astimezone(UTC).strftime("%Y-%m-%d")
+        rows = [
+            row
+            async for row in self._rows(self._messages, "messages", {"To": recipient, "DateSent>": day})
+            if row.get("direction") == "inbound"
+        ]
+        since = since.replace(microsecond=0)  # Twilio's instants are whole seconds
+        wanted = [(at, row) for at, row in ((_instant(row), row) for row in rows) if at is None or at >= since]
+        wanted.reverse()  # the newest come first; of texts of one second the later row is the older one
+        wanted.sort(key=lambda pair: pair[0] or since)
+        return [await self._inbound(row, at) for at, row in wanted]
+
+    async def _inbound(self, row: Mapping[str, Any], received_at: datetime | None) -> InboundText:
+        return InboundText(
+            carrier_id=str(row["sid"]),
+            sender=str(row["from"]),
+            recipient=str(row["to"]),
+            body=str(row.get("body") or ""),
+            media=await self._media(row) if str(row.get("num_media") or "0") != "0" else [],
+            received_at=received_at,
+        )
+
+    async def _media(self, row: Mapping[str, Any]) -> list[Media]:
+        """What came with a listed text: addresses as the webhook would have given them; none where it was deleted."""
+        found: list[Media] = []
+        with contextlib.suppress(Rejected):
+            async for item in self._rows(str(row.get("subresource_uris", {}).get("media")), "media_list", {}):
+                url = self._api + str(item.get("uri", "")).removesuffix(".json")
+                found.append(Media(url, str(item.get("content_type") or "application/octet-stream")))
+        return found[:MAX_MEDIA]
+
+    async def _rows(self, path: str, key: str, params: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """Every row of a list, page by page. Raises CarrierError where a page cannot be read."""
+        following: str | None = f"{path}?{httpx.QueryParams({**params, 'PageSize': str(PAGE_SIZE)})}"
+        for _ in range(MAX_PAGES):
+            if not following:
+                return
+            if not following.startswith("/"):  # our credentials go to Twilio's own address only
+                raise CarrierDown("Twilio's list goes on at another address")
+            try:
+                response = await self._http.get(self._api + following, auth=self._auth)
+            except httpx.HTTPError as exc:
+                raise CarrierDown("Twilio's list cannot be read") from exc
+            if response.status_code != httpx.codes.OK:
+                raise _unreadable(response)
+            page = _json(response)
+            if key not in page:
+                raise CarrierDown("Twilio's list cannot be understood")
+            for row in page[key]:
+                yield row
+            following = page.get("next_page_uri")
+        raise CarrierDown("Twilio's list has no end")
 
 
 def _error(response: httpx.Response) -> CarrierError:
@@ -147,6 +203,12 @@ def _error(response: httpx.Response) -> CarrierError:
     return Rejected(f"Twilio refused the message (error {code})", code)
 
 
+def _unreadable(response: httpx.Response) -> CarrierError:
+    """The exception for a list that was not given: nothing was asked to be done, so nothing is unknown."""
+    error = _error(response)
+    return CarrierDown("Twilio's list cannot be read", error.code) if isinstance(error, OutcomeUnknown) else error
+
+
 def _json(response: httpx.Response) -> dict[str, Any]:
     try:
         body = response.json()
@@ -155,11 +217,13 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _created(row: Mapping[str, Any]) -> datetime:
+def _instant(row: Mapping[str, Any]) -> datetime | None:
+    """When a message was made, None where Twilio does not say so in RFC 2822."""
     try:
-        return parsedate_to_datetime(str(row.get("date_created")))
+        at = parsedate_to_datetime(str(row.get("date_created")))
     except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _uuid(raw: str | None) -> UUID | None:

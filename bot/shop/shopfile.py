@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import SettingsError
 from bot.shop.hours import Hours
-from bot.tables import Location, Resource, Service, Shop
+from bot.tables import Code, Location, Product, Resource, Service, Shop, Variant
 
 # -- the file ------------------------------------------------------------------------------------------------------
 
@@ -58,6 +59,100 @@ class StaffPart(_Part):
     services: list[str]
 
 
+class Topic(_Part):
+    """An answer to a question about the shop: `about` are words or phrases of the question, lower case."""
+
+    about: list[str] = Field(min_length=1)
+    answer: str
+
+
+class Answers(_Part):
+    """What customers are told when they ask; each fits one text."""
+
+    shipping: str
+    returns: str
+    payment: str
+    privacy: str
+    discounts: str
+    contact: str
+    topics: list[Topic] = []
+
+
+class CodePool(_Part):
+    """A list of single-use codes, each given to one contact; `worth` says what one is good for."""
+
+    key: str
+    worth: str
+    rules: str
+    codes: list[str] = []
+
+
+class Contest(_Part):
+    """A contest that is entered by texting its keyword; `ends` is the last day to enter, in the shop's zone."""
+
+    keyword: str = Field(pattern=r"^[A-Z0-9]{3,20}$")
+    prize: str
+    winners: int = Field(ge=1)
+    ends: date
+    rules: str
+
+
+class Choice(_Part):
+    """One answer to a preference question: the word to text, and other words for the same."""
+
+    word: str = Field(pattern=r"^[A-Z]{2,20}$")
+    words: list[str] = []
+
+
+class Preference(_Part):
+    """A question about taste; who answers gets a code of the pool named, if one is."""
+
+    key: str
+    question: str
+    choices: list[Choice] = Field(min_length=2)
+    code: str | None = None
+
+
+class VariantPart(_Part):
+    """A product in one size and colour, and how many lie in the store."""
+
+    size: str | None = None
+    color: str | None = None
+    stock: int = Field(ge=0)
+
+
+class ProductPart(_Part):
+    """Something on sale: `words` are other names people use for it; `price` in the shop's currency."""
+
+    key: str
+    name: str
+    words: list[str] = []
+    price: Decimal = Field(ge=0, decimal_places=2)
+    about: str
+    variants: list[VariantPart] = []
+
+
+class Content(_Part):
+    """What texts are answered from: everything of shop.yml that is neither a place, a service nor a person."""
+
+    answers: Answers
+    code_pools: list[CodePool] = []
+    contests: list[Contest] = []
+    preferences: list[Preference] = []
+
+    def contest(self, keyword: str) -> Contest | None:
+        """The contest with this keyword, in any case."""
+        return next((item for item in self.contests if item.keyword == keyword.upper()), None)
+
+    def preference(self, key: str) -> Preference | None:
+        """The preference with this key."""
+        return next((item for item in self.preferences if item.key == key), None)
+
+    def code_pool(self, key: str | None) -> CodePool | None:
+        """The list of codes with this key."""
+        return next((item for item in self.code_pools if item.key == key), None)
+
+
 class ShopFile(_Part):
     """shop.yml, checked."""
 
@@ -67,6 +162,8 @@ class ShopFile(_Part):
     locations: list[LocationPart] = Field(min_length=1)
     services: list[ServicePart]
     staff: list[StaffPart]
+    content: Content
+    products: list[ProductPart] = []
 
     @field_validator("zone")
     @classmethod
@@ -87,6 +184,11 @@ class ShopFile(_Part):
                 raise ValueError(f"{person.key} works at {person.location}, which is no location of this file")
             if unknown := sorted(set(person.services) - services):
                 raise ValueError(f"{person.key} does {unknown[0]}, which is no service of this file")
+        for preference in self.content.preferences:
+            if preference.code is not None and self.content.code_pool(preference.code) is None:
+                raise ValueError(
+                    f"preference {preference.key} gives a code of {preference.code}, which is no code pool"
+                )
         return self
 
 
@@ -110,7 +212,12 @@ def load(path: Path) -> ShopFile:
 
 async def sync(session: AsyncSession, file: ShopFile) -> None:
     """Make the rows say what the file says; rows the file no longer names stay for the bookings that point at them."""
-    row = {"brand": file.brand, "zone": file.zone, "facts": file.facts.model_dump()}
+    row = {
+        "brand": file.brand,
+        "zone": file.zone,
+        "facts": file.facts.model_dump(),
+        "content": file.content.model_dump(mode="json"),
+    }
     await _upsert(session, Shop, [{"id": 1, **row}], "id")
     await _upsert(session, Location, [item.model_dump() for item in file.locations], "key")
     await _upsert(session, Service, [item.model_dump() for item in file.services], "key")
@@ -120,10 +227,38 @@ async def sync(session: AsyncSession, file: ShopFile) -> None:
         for item in file.staff
     ]
     await _upsert(session, Resource, staff, "key")
+    await _sync_products(session, file.products)
+    codes = [{"pool": pool.key, "code": code} for pool in file.content.code_pools for code in pool.codes]
+    if codes:
+        await session.execute(insert(Code).values(codes).on_conflict_do_nothing(index_elements=["code"]))
     # Somebody who left does nothing any more, so no time of theirs is offered.
     await session.execute(
         update(Resource).where(Resource.key.not_in([item.key for item in file.staff])).values(services=[])
     )
+
+
+async def _sync_products(session: AsyncSession, products: list[ProductPart]) -> None:
+    """Make catalogue and stock what the file says; what it no longer names is not on sale, but orders still name it."""
+    rows = [
+        {
+            "key": item.key,
+            "name": item.name,
+            "words": item.words,
+            "price_cents": int(item.price * 100),
+            "about": item.about,
+            "listed": True,
+        }
+        for item in products
+    ]
+    await _upsert(session, Product, rows, "key")
+    await session.execute(
+        update(Product).where(Product.key.not_in([item.key for item in products])).values(listed=False)
+    )
+    ids = {row.key: row.id for row in await session.execute(select(Product.key, Product.id))}
+    await session.execute(delete(Variant))
+    variants = [{"product_id": ids[item.key], **variant.model_dump()} for item in products for variant in item.variants]
+    if variants:
+        await session.execute(insert(Variant).values(variants))
 
 
 async def _upsert(session: AsyncSession, table: type[Any], rows: list[dict[str, Any]], key: str) -> None:
@@ -154,6 +289,7 @@ class ShopView:
     brand: str
     zone: ZoneInfo
     facts: dict[str, Any]
+    content: Content
     locations: tuple[LocationView, ...]
 
     def location(self, location_id: int | None) -> LocationView:
@@ -175,4 +311,4 @@ async def read(session: AsyncSession) -> ShopView:
     zone = ZoneInfo(shop.zone)
     rows = await session.scalars(select(Location).order_by(Location.id))
     places = tuple(LocationView(row.id, row.name, row.address, Hours.parse(row.hours, zone)) for row in rows)
-    return ShopView(shop.brand, zone, dict(shop.facts), places)
+    return ShopView(shop.brand, zone, dict(shop.facts), Content.model_validate(shop.content), places)

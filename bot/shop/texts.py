@@ -7,6 +7,9 @@ from bot.shop.bookings import BookingView, clock_words
 from bot.shop.links import booking_link
 from bot.values import ShopText
 
+#: The words a booking text invites; doctor holds them against those the number's carrier acts on.
+BOOKING_ASKS = ("CHANGE", "CANCEL")
+
 
 def booking_confirmation(booking: BookingView, zone: ZoneInfo, base_url: str, link_key: str, now: datetime) -> ShopText:
     """The confirmation of a booking; invites CHANGE and CANCEL, and waits for the contact to confirm."""
@@ -20,7 +23,7 @@ def booking_confirmation(booking: BookingView, zone: ZoneInfo, base_url: str, li
             "Reply CHANGE to reschedule or CANCEL to cancel. "
             f"Visit {booking_link(booking.id, base_url, link_key)} for more options. Reply STOP to opt-out."
         ),
-        asks=["CHANGE", "CANCEL"],
+        asks=list(BOOKING_ASKS),
         booking_id=booking.id,
         question_kind="booking",
         question={"booking_id": str(booking.id)},

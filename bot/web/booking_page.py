@@ -14,13 +14,13 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock, effects, live
+from bot import clock, effects, live, numbers
 from bot.db import PAGES
 from bot.errors import Stale
 from bot.shop import bookings, links, shopfile
 from bot.shop.bookings import BookingView
 from bot.shop.shopfile import ShopView
-from bot.tables import Contact, Conversation, SenderNumber
+from bot.tables import Contact
 from bot.values import Cancel, Confirm
 from bot.web import access
 from bot.web.pages import render
@@ -118,7 +118,7 @@ async def _apply(session: AsyncSession, booking_id: UUID, act: Act, seen: dateti
         return CANCELLED
     change = (Confirm if act == "confirm" else Cancel)(booking_id=booking.id, expected_start=seen)
     changed = await bookings.apply(session, booking.contact_id, change, now)
-    conversation = await _conversation(session, booking.contact_id)
+    conversation = await numbers.conversation_of(session, booking.contact_id)
     conversation_id = conversation.id if conversation is not None else None
     await effects.record(session, [changed], conversation_id=conversation_id, actor="page", now=now)
     live.publish(session, "booking", conversation_id)
@@ -133,6 +133,7 @@ async def _read(session: AsyncSession, booking_id: UUID) -> Shown | None:
     if booking is None:
         return None
     shop = await shopfile.read(session)
+    conversation = await numbers.conversation_of(session, booking.contact_id)
     return Shown(
         booking=booking,
         shop=shop,
@@ -140,26 +141,8 @@ async def _read(session: AsyncSession, booking_id: UUID) -> Shown | None:
         starts_at=booking.starts_at.astimezone(shop.zone),
         ends_at=booking.ends_at.astimezone(shop.zone),
         past=booking.starts_at <= clock.now(),
-        number=await _number(session, booking.contact_id),
+        number=(await numbers.number_of(session, conversation)).phone,
     )
-
-
-async def _conversation(session: AsyncSession, contact_id: UUID) -> Conversation | None:
-    """The contact's latest conversation."""
-    found: Conversation | None = await session.scalar(
-        select(Conversation)
-        .where(Conversation.contact_id == contact_id)
-        .order_by(Conversation.last_message_at.desc().nulls_last())
-        .limit(1)
-    )
-    return found
-
-
-async def _number(session: AsyncSession, contact_id: UUID) -> str:
-    """The number this contact knows the shop by, the default one where they never texted."""
-    conversation = await _conversation(session, contact_id)
-    wanted = SenderNumber.id == conversation.sender_number_id if conversation is not None else SenderNumber.is_default
-    return (await session.scalars(select(SenderNumber.phone).where(wanted))).one()
 
 
 def _instant(words: str) -> datetime | None:

@@ -4,7 +4,6 @@ Every route wants the internal token; nothing here is meant for a network.
 """
 
 import asyncio
-import secrets
 import time
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -19,9 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from twilio.request_validator import RequestValidator
 
 from bot import clock, consent, outbox
+from bot.carriers.simulator import phone_text
 from bot.db import SENDS
 from bot.errors import BotError
-from bot.outreach import surveys
+from bot.outreach import contests, preferences, surveys
 from bot.shop import bookings, orders, shopfile, texts
 from bot.tables import WAITING, Contact, Conversation, Effect, Message, Turn
 from bot.values import ShopText
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/internal", dependencies=[Depends(access.internal)])
 
 #: How often a waiting client looks again, in seconds.
 LOOK = 0.02
-ShopTextKind = Literal["booking_confirmation", "rating"]
+ShopTextKind = Literal["booking_confirmation", "order_confirmation", "rating", "nps", "contest", "preference"]
 
 
 # -- Rasa's actions ------------------------------------------------------------------------------------------------
@@ -163,16 +163,29 @@ async def start_shop_text(state: Parley, phone: str, kind: ShopTextKind) -> UUID
 
 async def _words(session: AsyncSession, state: Parley, contact: Contact, kind: ShopTextKind) -> ShopText:
     shop = await shopfile.read(session)
+    now = clock.now()
     if kind == "booking_confirmation":
-        coming = await bookings.upcoming(session, contact.id, clock.now())
+        coming = await bookings.upcoming(session, contact.id, now)
         if not coming:
             raise BotError("This contact has no booking to come, so there is nothing to confirm.")
-        return texts.booking_confirmation(
-            coming[0], shop.zone, state.settings.base_url, state.secrets.link_key, clock.now()
-        )
+        return texts.booking_confirmation(coming[0], shop.zone, state.settings.base_url, state.secrets.link_key, now)
+    if kind == "contest":
+        if not shop.content.contests:
+            raise BotError("shop.yml names no contest; add one under content.contests.")
+        return contests.invitation(shop.content.contests[0])
+    if kind == "preference":
+        if not shop.content.preferences:
+            raise BotError("shop.yml asks for no preference; add one under content.preferences.")
+        asked = shop.content.preferences[0]
+        return preferences.question(asked, shop.brand, shop.content.code_pool(asked.code))
+    if kind == "nps":
+        return surveys.nps_request(contact.name, shop.brand)
     bought = await orders.find(session, contact.id, None)
-    product = bought[0].first_product if bought else shop.brand
-    return surveys.rating_request(contact.name, product)
+    if kind == "rating":
+        return surveys.rating_request(contact.name, bought[0].first_product if bought else shop.brand)
+    if not bought:
+        raise BotError("This contact has no order, so there is nothing to confirm.")
+    return orders.order_confirmation(bought[0], shop.brand)
 
 
 # -- the simulator's phone -----------------------------------------------------------------------------------------
@@ -183,17 +196,7 @@ async def deliver(state: Parley, sender: str, recipient: str, body: str) -> str:
 
     Raises BotError where the webhook refuses it.
     """
-    carrier_id = f"SM{secrets.token_hex(16)}"
-    form = {
-        "MessageSid": carrier_id,
-        "SmsSid": carrier_id,
-        "AccountSid": state.settings.twilio_account_sid or "AC" + "0" * 32,
-        "From": sender,
-        "To": recipient,
-        "Body": body,
-        "NumMedia": "0",
-        "NumSegments": "1",
-    }
+    form = phone_text(sender, recipient, body, state.settings.twilio_account_sid)
     path = "/webhooks/twilio/sms"
     validator = RequestValidator(state.secrets.twilio_auth_token)
     signature = validator.compute_signature(state.settings.base_url + path, form)
@@ -202,7 +205,7 @@ async def deliver(state: Parley, sender: str, recipient: str, body: str) -> str:
     )
     if response.status_code != 200:
         raise BotError(f"The webhook refused the text (HTTP {response.status_code}); check the number it comes from.")
-    return carrier_id
+    return form["MessageSid"]
 
 
 async def new_contact(session: AsyncSession, state: Parley, phone: str, name: str | None) -> Contact:

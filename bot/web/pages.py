@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot import accounts, clock
 from bot.accounts import Visitor
+from bot.shop import bookings
 from bot.web import access
 from bot.web.access import LoginNeeded
 from bot.web.state import parley
@@ -102,10 +103,6 @@ def phone(number: str) -> str:
     return phonenumbers.format_number(parsed, kind)
 
 
-def _clock_words(moment: datetime) -> str:
-    return f"{moment.hour % 12 or 12}:{moment:%M %p}"
-
-
 def _day_words(moment: datetime, today: datetime) -> str:
     days = (today.date() - moment.date()).days
     if days in (0, 1):
@@ -115,7 +112,7 @@ def _day_words(moment: datetime, today: datetime) -> str:
 
 
 def _time(moment: datetime, words: str) -> Markup:
-    exact = f"{moment:%a %b} {moment.day}, {moment.year} at {_clock_words(moment)} {moment:%Z}"
+    exact = f"{moment:%a %b} {moment.day}, {moment.year} at {bookings.clock_words(moment)} {moment:%Z}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(timespec="seconds"), exact, words)
 
 
@@ -123,7 +120,7 @@ def _time(moment: datetime, words: str) -> Markup:
 def _clock_time(context: Context, moment: datetime) -> Markup:
     """The time of day, the exact instant on hover."""
     local = moment.astimezone(context["zone"])
-    return _time(local, _clock_words(local))
+    return _time(local, bookings.clock_words(local))
 
 
 @pass_context
@@ -156,8 +153,8 @@ def _ago(context: Context, moment: datetime) -> Markup:
 @pass_context
 def _date_time(context: Context, moment: datetime) -> Markup:
     """Day and time in one, as texts say it: "Fri Nov 27 at 2:00 PM"."""
-    local = moment.astimezone(context["zone"])
-    return _time(local, f"{local:%a %b} {local.day} at {_clock_words(local)}")
+    zone = context["zone"]
+    return _time(moment.astimezone(zone), bookings.when_words(moment, zone, clock.now()))
 
 
 def _make_environment() -> Environment:

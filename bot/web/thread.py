@@ -11,6 +11,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.accounts import initials
+from bot.shop import bookings
 from bot.tables import Effect, Message, Ticket, Turn, User
 
 #: So many texts are shown at first; a page may ask for more.
@@ -26,7 +27,7 @@ REASONS = {
     "bad_rating": "Bad rating",
     "failed_action": "Something failed",
     "engine_down": "Engine was down",
-    "agent_took_over": "Taken over",
+    "agent_took_over": "Taken over from the bot",
 }
 
 #: What became of an outbound text, in words; a contact's own text has none.
@@ -235,7 +236,7 @@ def _text(row: Row[Any], same_breath: bool, zone: ZoneInfo) -> Text:
 
 def shop_name(name: str | None) -> str:
     """The name of a text the business started, for people."""
-    return (name or "shop").replace("_", " ").capitalize()
+    return "NPS" if name == "nps" else (name or "shop").replace("_", " ").capitalize()
 
 
 def read_as(intent: str, confidence: float | None) -> str:
@@ -258,14 +259,47 @@ def _event(effect: Effect, tickets: dict[str, Ticket], zone: ZoneInfo) -> Event:
     if effect.kind == "consent.opted_in":
         return Event(key, at, "Opted in again", "check", "green")
     if effect.kind == "ticket.opened":
+        ticket = tickets.get(effect.ref)
+        href = f"/console/?ticket={ticket.id}" if ticket is not None else None
+        if after.get("reason") == "agent_took_over":
+            return Event(key, at, f"Taken over from the bot: ticket {effect.ref}", "ticket", "", href)
         reason = REASONS.get(str(after.get("reason")), "handed over")
         words = f"Ticket {effect.ref} opened: {reason[0].lower()}{reason[1:]}"
-        ticket = tickets.get(effect.ref)
-        return Event(key, at, words, "ticket", "", f"/console/?ticket={ticket.id}" if ticket is not None else None)
+        return Event(key, at, words, "ticket", "", href)
     if effect.kind == "rating.recorded":
         return Event(key, at, f"Rated {after.get('score', effect.ref)} of {after.get('scale', 5)}", "star")
-    topic, _, what = effect.kind.partition(".")
-    return Event(key, at, f"{topic.capitalize()} {effect.ref} {what.replace('_', ' ')}{by}")
+    icon, words = _words(effect, before, after)
+    return Event(key, at, words + by, icon)
+
+
+#: What an effect did, in one line: an icon, and words with its reference and its fields afterwards.
+_LINES = {
+    "order.address_changed": ("parcel", "Address of order {ref} changed"),
+    "order.cancelled": ("parcel", "Order {ref} cancelled"),
+    "order.restored": ("parcel", "Order {ref} stands again"),
+    "order.exchange_requested": ("parcel", "Exchange asked for, order {ref}"),
+    "order.return_requested": ("parcel", "Return asked for, order {ref}"),
+    "order.request_withdrawn": ("parcel", "Request for order {ref} taken back"),
+    "order.proven": ("parcel", "Proved that order {ref} is theirs"),
+    "rating.withdrawn": ("star", "Rating taken back"),
+    "contest.entered": ("star", "Entered contest {ref}"),
+    "contest.left": ("star", "Left contest {ref}"),
+    "preference.set": ("person", "Prefers {value}"),
+    "profile.set": ("person", "Told us their {ref}"),
+    "code.issued": ("check", "Got a code of {ref}"),
+    "waitlist.joined": ("calendar", "Waits for a free time"),
+    "waitlist.left": ("calendar", "No longer waits for a free time"),
+}
+
+
+def _words(effect: Effect, before: dict[str, Any], after: dict[str, Any]) -> tuple[str, str]:
+    if effect.kind in ("preference.set", "profile.set") and after.get("value") is None and before.get("value"):
+        return "person", f"Told us to forget {before['value']}"
+    icon, words = _LINES.get(effect.kind, ("dot", ""))
+    if not words:
+        topic, _, what = effect.kind.partition(".")
+        return icon, f"{topic.capitalize()} {effect.ref} {what.replace('_', ' ')}"
+    return icon, words.format(ref=effect.ref, value=after.get("value") or effect.ref)
 
 
 def _booking_words(effect: Effect, before: dict[str, Any], after: dict[str, Any], zone: ZoneInfo) -> str:
@@ -286,4 +320,4 @@ def _when(fields: dict[str, Any], zone: ZoneInfo) -> str:
     if not isinstance(raw, str):
         return ""
     start = datetime.fromisoformat(raw).astimezone(zone)
-    return f"{start:%a %b} {start.day} {start.hour % 12 or 12}:{start:%M %p}"
+    return f"{start:%a %b} {start.day} {bookings.clock_words(start)}"

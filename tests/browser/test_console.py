@@ -298,6 +298,51 @@ def test_a_login_that_ended_loses_no_words(page: Page, engine: Engine) -> None:
     assert [] == engine.rows("SELECT 1 FROM messages WHERE body = 'Half a sentence'")
 
 
+# -- taking over from the bot --------------------------------------------------------------------------------------
+
+
+def test_a_conversation_of_the_bot_is_found_and_taken_over(page: Page, engine: Engine) -> None:
+    """From the list of the bot's conversations to an answer of one's own; the bot is silent until the ticket closes."""
+    person = Person(engine)
+    engine.text(person.phone, "what are your hours")
+    log_in(page, engine)
+    page.get_by_role("link", name=re.compile("Talking to the bot")).click()
+    open_ticket(page, person)
+    expect(page.locator(".thread-head")).to_contain_text("Talking to the bot")
+    expect(page.locator(".refusal")).to_contain_text("The bot answers here.")
+    expect(reply_box(page)).to_be_disabled()
+
+    page.keyboard.press("t")
+
+    expect(page.locator(".thread-head")).to_contain_text("yours")
+    expect(page.locator(".thread")).to_contain_text("Taken over from the bot: ticket T")
+    expect(reply_box(page)).to_be_focused()
+    reply_box(page).fill("Max here, I saw your question.")
+    page.get_by_role("button", name="Send").click()
+    person.receives("Max here, I saw your question.")
+    asked = engine.text(person.phone, "what are your hours")
+    assert ("silent", []) == (asked["decision"], asked["replies"])
+    page.get_by_role("button", name="Close ticket").click()
+    page.get_by_role("dialog").get_by_role("button", name="Close ticket").click()
+    expect(page.get_by_role("button", name="Take over from the bot")).to_be_visible()
+    assert "bot" == engine.text(person.phone, "what are your hours")["decision"]
+
+
+def test_a_conversation_that_gets_a_ticket_while_it_is_looked_at_shows_it(page: Page, engine: Engine) -> None:
+    """The bot hands over by itself: the open page turns into the ticket without a reload."""
+    person = Person(engine)
+    engine.text(person.phone, "what are your hours")
+    log_in(page, engine)
+    page.get_by_role("link", name=re.compile("Talking to the bot")).click()
+    open_ticket(page, person)
+
+    person.ask()
+
+    expect(page.locator(".thread-head")).to_contain_text("Asked for a person")
+    expect(reply_box(page)).to_be_enabled()
+    expect(page.get_by_role("button", name="Assign to me")).to_be_visible()
+
+
 # -- finding -------------------------------------------------------------------------------------------------------
 
 
@@ -504,6 +549,12 @@ def test_axe_finds_nothing_and_everything_fits(page: Page, engine: Engine, viewp
         page.goto("/console/")
         open_ticket(page, who)
         checked(page)
+    talking = Person(engine)
+    engine.text(talking.phone, "what are your hours")
+    page.goto("/console/?filter=bot")
+    checked(page)
+    open_ticket(page, talking)
+    checked(page)
     page.goto("/nowhere")
     checked(page)
 

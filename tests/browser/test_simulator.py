@@ -1,14 +1,19 @@
 """The simulator in a browser: a text gets its answer without a reload, and the page shows how the engine came to it."""
 
 import itertools
+import os
 import re
 from datetime import datetime, timedelta
+from typing import get_args
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 from playwright.sync_api import Browser, Page, expect
 
+from bot.web import internal
+from bot.web.simulator import saving
 from tests.browser.conftest import PHONE, aside, assert_accessible, assert_fits, live, log_in
 from tests.engine import Engine
 
@@ -183,7 +188,7 @@ def test_a_new_number_is_the_next_free_one_and_survives_a_reload(page: Page, eng
 
     page.locator("summary", has_text="Texting as").click()
     page.get_by_role("button", name="Use this number").click()
-    page.wait_for_url(re.compile(r"phone=%2B120255501[2-9]\d$"))
+    page.wait_for_url(re.compile(r"phone=%2B120255501[2-9]\d"))
     page.reload()
 
     expect(page.locator("summary", has_text="Texting as")).to_contain_text("(202) 555-01")
@@ -196,17 +201,123 @@ def test_a_number_that_is_none_is_told_so_in_one_sentence(page: Page, engine: En
     log_in(page, engine, "/simulator/")
 
     page.locator("summary", has_text="Texting as").click()
-    page.get_by_label("A new number").fill("call me")
+    page.get_by_label("Number", exact=True).fill("call me")
     page.get_by_role("button", name="Use this number").click()
 
     expect(page.get_by_role("alert").filter(has_text="no phone number")).to_have_text(
         "“call me” is no phone number. Write one like +1 202 555 0123, or leave it blank."
     )
-    field = page.get_by_label("A new number")
+    field = page.get_by_label("Number", exact=True)
     expect(field).to_have_value("call me")
     field.fill("+1 202 555 0188")
     field.press("Enter")
-    page.wait_for_url("**/simulator/?phone=%2B12025550188")
+    page.wait_for_url("**/simulator/?phone=%2B12025550188**")
+
+
+def test_a_new_contact_can_have_what_there_is_to_try(page: Page, engine: Engine) -> None:
+    """A name, a booking and an order, at once: the shop may confirm the booking, and knows the order."""
+    log_in(page, engine, "/simulator/")
+
+    page.locator("summary", has_text="Texting as").click()
+    page.get_by_label("Name").fill("Vera Stone")
+    page.get_by_label("With an order").select_option("shipped")
+    page.get_by_label("With a booking").check()
+    page.get_by_role("button", name="Use this number").click()
+    page.wait_for_url(re.compile(r"phone=%2B120255501[2-9]\d"))
+    live(page)
+
+    picker = page.locator("summary", has_text="Texting as")
+    expect(picker).to_contain_text("Vera Stone")
+    picker.click()
+    note = page.locator(".people a[aria-current] .person-note").inner_text()
+    number = re.search(r"Order (\d+) shipped", note)
+    assert number is not None, note
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Booking confirmation").click()
+    expect(page.locator("#texts .sms.shop")).to_contain_text("Reply CHANGE to reschedule", timeout=ANSWER_MS)
+    say(page, f"where is {number[1]}")
+    answer(page, "is on its way with UPS")
+    expect(page.locator("#engine .entry[open] .heard mark")).to_have_text(number[1])
+
+
+def test_every_text_the_shop_starts_has_its_button(page: Page, engine: Engine) -> None:
+    """One a kind, however many there are; each says in words what became of it."""
+    opened(page, engine, contact(engine, "Gil"))
+    kinds = get_args(internal.ShopTextKind)
+    buttons = page.locator("[data-shop-says] button")
+
+    expect(buttons).to_have_count(len(kinds))
+    assert list(kinds) == buttons.evaluate_all("all => all.map(one => one.value)")
+    for kind in kinds:
+        page.locator(f"[data-shop-says] button[value={kind}]").click()
+        said = page.locator("#engine", has_text=f"The shop started a text: {kind.replace('_', ' ')}.")
+        expect(said.or_(page.locator("#trouble .problem")).first).to_be_visible()
+
+
+def test_the_state_after_each_turn_says_what_is_waited_for(page: Page, engine: Engine) -> None:
+    """A choice of times while it is open, nothing once it is made; the shop's own question stays beside it."""
+    opened(page, engine, with_booking(engine, "Nora"))
+    page.get_by_role("button", name="Booking confirmation").click()
+    expect(page.locator("#texts .sms.shop")).to_have_count(1, timeout=ANSWER_MS)
+    say(page, "can u move my appt to next tues after 3")
+    answer(page, "1 Tue Dec 1")
+
+    state = page.locator("#engine .entry[open] .state")
+    expect(state).to_contain_text("Waits for another time for a booking.")
+    expect(state.locator(".wait-choices li")).to_have_count(3)
+    expect(state).to_contain_text("Waits for an answer to the booking text: yes, CHANGE or CANCEL.")
+    say(page, "1")
+    answer(page, "Done")
+    expect(state).not_to_contain_text("another time")
+
+
+def test_a_session_is_kept_as_a_test(page: Page, engine: Engine) -> None:
+    """From where the page was opened: shown as YAML, kept under its name once, refused the second time."""
+    phone = contact(engine, "Omar")
+    engine.text(phone, "thanks")
+    opened(page, engine, phone)
+    say(page, "what are your hours")
+    answer(page, "Elm Street")
+    name = f"browser-{os.getpid()}"
+    kept = saving.FOLDER / saving.file_name(name)
+
+    page.reload()
+    page.get_by_role("link", name="Save as test").click()
+    expect(page.locator("pre")).to_contain_text("text: what are your hours")
+    expect(page.locator("pre")).not_to_contain_text("thanks")
+    expect(page.get_by_label("Name")).to_have_value("what-are-your-hours")
+    try:
+        page.get_by_label("Name").fill(name)
+        page.get_by_role("button", name="Keep this test").click()
+        expect(page.locator(".saved")).to_contain_text(f"tests/conversations/{kept.name}")
+        (test,) = yaml.safe_load(kept.read_text())
+        page.go_back()
+        page.get_by_label("Name").fill(name)
+        page.get_by_role("button", name="Keep this test").click()
+        expect(page.get_by_role("alert")).to_contain_text("is there already. Choose another name")
+        expect(page.get_by_label("Name")).to_have_value(name)
+    finally:
+        kept.unlink(missing_ok=True)
+
+    assert (name.replace("-", " "), {"name": "Omar"}) == (test["name"], test["given"])
+    assert ["what are your hours"] == [step["text"] for step in test["steps"]]
+
+
+def test_a_new_session_begins_with_the_next_text(page: Page, engine: Engine) -> None:
+    """Nothing to save until then; the list shows where it began."""
+    phone = contact(engine, "Pia")
+    engine.text(phone, "thanks")
+    opened(page, engine, phone)
+    expect(page.locator(".session-start")).to_have_text("A new session begins here")
+    page.get_by_role("link", name="Save as test").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was texted in this session yet.")
+
+    page.get_by_role("link", name="Take the whole conversation").click()
+    expect(page.locator("pre")).to_contain_text("text: thanks")
+    page.get_by_role("link", name="Back to the phone").click()
+    page.get_by_role("link", name="Begin a new session").click()
+
+    expect(page.locator(".session-start")).to_have_text("A new session begins here")
 
 
 def test_texts_are_shown_as_they_were_written(page: Page, engine: Engine) -> None:
@@ -282,6 +393,9 @@ def test_it_has_no_accessibility_violations(page: Page, engine: Engine) -> None:
     page.get_by_role("button", name="Booking confirmation").click()
     expect(page.get_by_role("alert")).not_to_have_text("")
     page.locator("summary", has_text="Texting as").click()
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Save as test").click()
 
     assert_accessible(page)
 
@@ -300,4 +414,8 @@ def test_everything_fits_a_phone(page: Page, engine: Engine) -> None:
     assert below is not None
     assert above["y"] + above["height"] <= below["y"]
     page.locator("summary", has_text="Lu").click()
+    assert_fits(page)
+    page.locator("summary", has_text="Lu").click()
+    page.get_by_role("link", name="Save as test").click()
+    expect(page.locator("pre")).to_be_visible()
     assert_fits(page)

@@ -1,5 +1,6 @@
-"""The console at /console/: the inbox of people who wait, one thread, and the answer; every rule is in bot.tickets."""
+"""The console at /console/: who waits, whom the bot answers, one thread, and the answer; rules are in bot.tickets."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -38,6 +39,7 @@ class Place:
     chosen: Filter
     query: str
     ticket_id: UUID | None = None
+    conversation_id: UUID | None = None
     texts: int = thread.TEXTS
 
     def href(self, **changes: object) -> str:
@@ -46,6 +48,7 @@ class Place:
             "filter": self.chosen if self.chosen != "open" else None,
             "q": self.query or None,
             "ticket": self.ticket_id,
+            "conversation": self.conversation_id,
             **changes,
         }
         told = {name: str(value) for name, value in fields.items() if value is not None}
@@ -71,10 +74,12 @@ async def show(
     filter: str = "open",
     q: Annotated[str, Query(max_length=200)] = "",
     ticket: UUID | None = None,
+    conversation: UUID | None = None,
     texts: Annotated[int, Query(ge=1, le=MOST_TEXTS)] = thread.TEXTS,
 ) -> Response:
-    """The inbox, and one ticket where the address names one."""
-    return await _page(request, visitor, Place(views.filter_of(filter), q.strip(), ticket, texts))
+    """The inbox, and one ticket or conversation where the address names one."""
+    place = Place(views.filter_of(filter), q.strip(), ticket, conversation if ticket is None else None, texts)
+    return await _page(request, visitor, place)
 
 
 async def _page(
@@ -89,6 +94,10 @@ async def _page(
             opened = await views.open_ticket(session, place.ticket_id, shop.zone, now, place.texts)
             if opened is None:
                 raise HTTPException(404, "There is no such ticket; it may have been removed.")
+        elif place.conversation_id is not None:
+            opened = await views.open_conversation(session, place.conversation_id, shop.zone, now, place.texts)
+            if opened is None:
+                raise HTTPException(404, "There is no such conversation; it may have been removed.")
     draft = draft or Draft()
     return pages.render(
         request,
@@ -137,30 +146,41 @@ async def reply(request: Request, visitor: Agent, ticket_id: UUID) -> Response:
     return await _done(request, visitor, place)
 
 
-@router.post("/tickets/{ticket_id}/claim")
-async def claim(request: Request, visitor: Agent, ticket_id: UUID) -> Response:
-    """Give the ticket to whoever asks."""
-    fields = await access.form(request)
-    place = _place(fields, ticket_id)
+@router.post("/conversations/{conversation_id}/take-over")
+async def take_over(request: Request, visitor: Agent, conversation_id: UUID) -> Response:
+    """Give a conversation of the bot's to whoever asks, and show its ticket among theirs."""
     state = parley(request)
     try:
         async with state.db.begin() as session:
-            await tickets.claim(session, ticket_id, visitor.user_id)
+            ticket = await tickets.take_over(session, conversation_id, visitor.user_id, clock.now())
     except BotError as exc:
-        return await _page(request, visitor, place, Draft(fields.get("body", ""), problem=str(exc)), 422)
+        raise HTTPException(404, str(exc)) from exc
     state.waker.wake(PAGES)
+    place = Place("mine" if ticket.agent_id == visitor.user_id else "open", "", ticket.id)
     return await _done(request, visitor, place)
+
+
+@router.post("/tickets/{ticket_id}/claim")
+async def claim(request: Request, visitor: Agent, ticket_id: UUID) -> Response:
+    """Give the ticket to whoever asks."""
+    return await _act(request, visitor, ticket_id, lambda session: tickets.claim(session, ticket_id, visitor.user_id))
 
 
 @router.post("/tickets/{ticket_id}/close")
 async def close(request: Request, visitor: Agent, ticket_id: UUID) -> Response:
     """Close the ticket; the bot answers the next text."""
+    return await _act(request, visitor, ticket_id, lambda session: tickets.close(session, ticket_id, clock.now()))
+
+
+async def _act(
+    request: Request, visitor: Visitor, ticket_id: UUID, act: Callable[[AsyncSession], Awaitable[object]]
+) -> Response:
+    """Do something to a ticket in one transaction; where that cannot be, the page with what was typed and why."""
     fields = await access.form(request)
-    place = _place(fields, ticket_id)
-    state = parley(request)
+    place, state = _place(fields, ticket_id), parley(request)
     try:
         async with state.db.begin() as session:
-            await tickets.close(session, ticket_id, clock.now())
+            await act(session)
     except BotError as exc:
         return await _page(request, visitor, place, Draft(fields.get("body", ""), problem=str(exc)), 422)
     state.waker.wake(PAGES)
@@ -171,7 +191,7 @@ async def _done(request: Request, visitor: Visitor, place: Place) -> Response:
     """The page as it is now: in place for a script, by a redirect for a form, so that a reload sends nothing again."""
     if pages.is_fragment(request):
         return await _page(request, visitor, place)
-    return RedirectResponse(place.href() + "#composer", 303)
+    return RedirectResponse(place.href() + "#reply", 303)
 
 
 def _place(fields: dict[str, str], ticket_id: UUID) -> Place:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import consent, outbox
+from bot import consent, outbox, tickets
 from bot.shop import bookings, orders
 from bot.shop.bookings import BookingView
 from bot.shop.orders import OrderView
@@ -18,7 +18,8 @@ from bot.tables import ConsentEvent, Contact, Conversation, SenderNumber, Ticket
 from bot.web import thread
 from bot.web.thread import REASONS, Earlier, Item, Text
 
-Filter = Literal["mine", "unassigned", "open", "closed"]
+#: The first four list tickets; bot lists the conversations nobody but the bot answers.
+Filter = Literal["mine", "unassigned", "open", "closed", "bot"]
 FILTERS: Final[tuple[Filter, ...]] = get_args(Filter)
 
 #: So many tickets are listed; the counts say how many there are.
@@ -26,26 +27,38 @@ LISTED = 100
 #: Somebody who waits longer is shown in amber.
 PATIENCE = timedelta(minutes=10)
 
-_WHERE = {
+_TICKETS = {
     "mine": "t.status = 'open' AND t.agent_id = :me",
     "unassigned": "t.status = 'open' AND t.agent_id IS NULL",
     "open": "t.status = 'open'",
     "closed": "t.status = 'closed'",
 }
 #: strpos rather than LIKE, so that a percent sign someone looks for is only a percent sign.
-_MATCHES = """
-    (:q = '' OR strpos(lower(coalesce(p.name, '')), :q) > 0 OR 't' || t.number = :q
-     OR (:digits <> '' AND strpos(p.phone, :digits) > 0)
-     OR EXISTS (SELECT 1 FROM messages s WHERE s.conversation_id = t.conversation_id AND strpos(lower(s.body), :q) > 0))
+_KNOWN_BY = """
+    strpos(lower(coalesce(p.name, '')), :q) > 0 OR (:digits <> '' AND strpos(p.phone, :digits) > 0)
+     OR EXISTS (SELECT 1 FROM messages s WHERE s.conversation_id = c.id AND strpos(lower(s.body), :q) > 0)
 """
+_MATCHES = f"(:q = '' OR 't' || t.number = :q OR {_KNOWN_BY})"
 _FROM = """
     FROM tickets t JOIN conversations c ON c.id = t.conversation_id JOIN contacts p ON p.id = c.contact_id
 """
+_OPTED_OUT = """
+    LEFT JOIN LATERAL (
+        SELECT bool_and(action = 'opted_out') AS opted_out FROM (
+            SELECT DISTINCT ON (e.purpose) e.action FROM consent_events e
+            WHERE e.phone_hash = p.phone_hash ORDER BY e.purpose, e.id DESC) last_lines) l ON true
+"""
+#: Conversations without an open ticket in which anything was ever said.
+_TALKS = f"""
+    FROM conversations c JOIN contacts p ON p.id = c.contact_id
+    WHERE c.last_message_at IS NOT NULL AND (:q = '' OR {_KNOWN_BY})
+      AND NOT EXISTS (SELECT 1 FROM tickets t WHERE t.conversation_id = c.id AND t.status = 'open')
+"""  # noqa: S608  # made of the constants above
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of the list; the last words are those of a person, the contact or an agent.
+    """One ticket of the list; the last words are those of a person, the contact or an agent.
 
     `waiting_since` is None where the agent spoke last or the ticket is closed.
     """
@@ -55,6 +68,7 @@ class Listed:
     name: str | None
     phone: str
     reason: str
+    urgent: bool
     agent: str | None
     agent_id: UUID | None
     opted_out: bool
@@ -71,18 +85,37 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Talk:
+    """One conversation of the list of those the bot answers; `reading` is what its latest text was read as, in words.
+
+    `unsure` marks a latest text the bot had to ask back about.
+    """
+
+    conversation_id: UUID
+    name: str | None
+    phone: str
+    opted_out: bool
+    last_author: str
+    last_words: str
+    last_at: datetime
+    reading: str
+    unsure: bool
+
+
+@dataclass(frozen=True)
 class Inbox:
-    """The left pane: how many tickets each filter has, and those of the chosen one."""
+    """The left pane: how many each filter has, and those of the chosen one, tickets or the bot's conversations."""
 
     counts: dict[str, int]
     chosen: Filter
     query: str
     rows: Sequence[Listed]
+    talks: Sequence[Talk] = ()
 
     @property
     def more(self) -> int:
         """How many match and are not listed."""
-        return self.counts[self.chosen] - len(self.rows)
+        return self.counts[self.chosen] - len(self.rows) - len(self.talks)
 
 
 def filter_of(wanted: str) -> Filter:
@@ -91,7 +124,10 @@ def filter_of(wanted: str) -> Filter:
 
 
 async def inbox(session: AsyncSession, me: UUID, chosen: Filter, query: str, now: datetime) -> Inbox:
-    """Tickets of one filter, those who wait longest first; `query` is a name, a number, words of a text, or T101."""
+    """The list of one filter: tickets, urgent ones and then those who wait longest first, or the bot's conversations.
+
+    `query` is a name, a number, words of a text, or a ticket such as T101.
+    """
     words = " ".join(query.split()).lower()
     digits = "".join(char for char in words if char.isdigit())
     # Only what can be part of a number is looked for among numbers: "order 1042" and "100%" are words.
@@ -101,17 +137,21 @@ async def inbox(session: AsyncSession, me: UUID, chosen: Filter, query: str, now
         await session.execute(
             text(
                 "SELECT "
-                + ", ".join(f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in _WHERE.items())
-                + f" {_FROM} WHERE {_MATCHES}"
+                + ", ".join(f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in _TICKETS.items())
+                + f", (SELECT count(*) {_TALKS}) AS bot {_FROM} WHERE {_MATCHES}"
             ),
             values,
         )
     ).one()
-    order = "t.closed_at DESC" if chosen == "closed" else "waiting_since NULLS LAST, last_at DESC"
+    if chosen == "bot":
+        return Inbox(dict(counts._mapping), chosen, query, [], await _talks(session, values))
+    order = (
+        "t.closed_at DESC" if chosen == "closed" else "t.priority = 'high' DESC, waiting_since NULLS LAST, last_at DESC"
+    )
     rows = await session.execute(
         text(
             f"""
-            SELECT t.id, t.number, t.reason, t.opened_at, t.agent_id, p.name, p.phone, u.name AS agent,
+            SELECT t.id, t.number, t.reason, t.priority, t.opened_at, t.agent_id, p.name, p.phone, u.name AS agent,
                    coalesce(l.opted_out, false) AS opted_out,
                    m.author AS last_author, m.body AS last_words, coalesce(m.created_at, t.opened_at) AS last_at,
                    CASE WHEN t.status = 'closed' THEN NULL WHEN a.seq IS NULL THEN t.opened_at ELSE n.created_at END
@@ -131,17 +171,51 @@ async def inbox(session: AsyncSession, me: UUID, chosen: Filter, query: str, now
                 SELECT s.created_at FROM messages s
                 WHERE s.conversation_id = c.id AND s.direction = 'inbound' AND s.seq > a.seq
                 ORDER BY s.seq LIMIT 1) n ON true
-            LEFT JOIN LATERAL (
-                SELECT bool_and(action = 'opted_out') AS opted_out FROM (
-                    SELECT DISTINCT ON (e.purpose) e.action FROM consent_events e
-                    WHERE e.phone_hash = p.phone_hash ORDER BY e.purpose, e.id DESC) last_lines) l ON true
-            WHERE {_WHERE[chosen]} AND {_MATCHES}
+            {_OPTED_OUT}
+            WHERE {_TICKETS[chosen]} AND {_MATCHES}
             ORDER BY {order}, t.number LIMIT :limit
             """  # noqa: S608  # made of the constants above
         ),
         values,
     )
     return Inbox(dict(counts._mapping), chosen, query, [_listed(row, now) for row in rows])
+
+
+async def _talks(session: AsyncSession, values: dict[str, Any]) -> list[Talk]:
+    """The conversations the bot answers, whoever spoke last first."""
+    rows = await session.execute(
+        text(
+            f"""
+            SELECT c.id, c.last_message_at, p.name, p.phone, coalesce(l.opted_out, false) AS opted_out,
+                   m.author, m.body, u.decision, u.intent
+            FROM (SELECT c.* {_TALKS} ORDER BY c.last_message_at DESC, c.id LIMIT :limit) c
+            JOIN contacts p ON p.id = c.contact_id
+            LEFT JOIN LATERAL (
+                SELECT s.author, s.body FROM messages s WHERE s.conversation_id = c.id
+                ORDER BY s.seq DESC LIMIT 1) m ON true
+            LEFT JOIN LATERAL (
+                SELECT r.decision, r.intent FROM turns r WHERE r.conversation_id = c.id
+                ORDER BY r.ended_at DESC LIMIT 1) u ON true
+            {_OPTED_OUT}
+            ORDER BY c.last_message_at DESC, c.id
+            """  # noqa: S608  # made of the constants above
+        ),
+        values,
+    )
+    return [
+        Talk(
+            conversation_id=row.id,
+            name=row.name,
+            phone=row.phone,
+            opted_out=row.opted_out,
+            last_author=row.author or "shop",
+            last_words=row.body or "",
+            last_at=row.last_message_at,
+            reading=(row.intent or "").replace("_", " "),
+            unsure=row.decision == "clarify",
+        )
+        for row in rows
+    ]
 
 
 def _listed(row: Row[Any], now: datetime) -> Listed:
@@ -151,6 +225,7 @@ def _listed(row: Row[Any], now: datetime) -> Listed:
         name=row.name,
         phone=row.phone,
         reason=row.reason,
+        urgent=row.priority == "high",
         agent=row.agent,
         agent_id=row.agent_id,
         opted_out=row.opted_out,
@@ -162,7 +237,7 @@ def _listed(row: Row[Any], now: datetime) -> Listed:
     )
 
 
-# -- one ticket ----------------------------------------------------------------------------------------------------
+# -- one conversation ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -176,9 +251,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Open:
-    """The middle and right panes: a ticket with its thread, and what is known of its contact."""
+    """The middle and right panes: a conversation, the ticket it is looked at for, and what is known of its contact.
 
-    ticket: Ticket
+    `ticket` is None while only the bot answers; `elsewhere` is another ticket of the conversation that is open.
+    """
+
+    conversation_id: UUID
+    ticket: Ticket | None
+    elsewhere: Ticket | None
     reason: str
     understood: str
     agent: str | None
@@ -192,9 +272,14 @@ class Open:
     order: OrderView | None
 
     @property
-    def closed(self) -> bool:
-        """Whether nothing can be written here any more."""
-        return self.ticket.status == "closed"
+    def live(self) -> bool:
+        """Whether a person answers here, so that something can be written."""
+        return self.ticket is not None and self.ticket.status == "open"
+
+    @property
+    def takeable(self) -> bool:
+        """Whether the bot answers here, so that an agent may take over."""
+        return not self.live and self.elsewhere is None
 
     @property
     def last_seq(self) -> int:
@@ -207,20 +292,38 @@ async def open_ticket(
 ) -> Open | None:
     """A ticket with everything beside it; None where there is none of this id."""
     ticket = await session.get(Ticket, ticket_id)
-    if ticket is None:
+    return await _open(session, ticket.conversation_id, ticket, zone, now, texts) if ticket is not None else None
+
+
+async def open_conversation(
+    session: AsyncSession, conversation_id: UUID, zone: ZoneInfo, now: datetime, texts: int = thread.TEXTS
+) -> Open | None:
+    """A conversation as it stands now, with its open ticket where it has one; None where there is none of this id."""
+    if await session.get(Conversation, conversation_id) is None:
         return None
-    conversation = await session.get_one(Conversation, ticket.conversation_id)
+    return await _open(session, conversation_id, None, zone, now, texts)
+
+
+async def _open(
+    session: AsyncSession, conversation_id: UUID, ticket: Ticket | None, zone: ZoneInfo, now: datetime, texts: int
+) -> Open:
+    conversation = await session.get_one(Conversation, conversation_id)
+    current = await tickets.open_for(session, conversation_id)
+    ticket = ticket or current
     contact = await session.get_one(Contact, conversation.contact_id)
     sender = await session.get_one(SenderNumber, conversation.sender_number_id)
-    agent = await session.get(User, ticket.agent_id) if ticket.agent_id is not None else None
+    agent_id = ticket.agent_id if ticket is not None else None
+    agent = await session.get(User, agent_id) if agent_id is not None else None
     lines = await consent.latest(session, contact.phone_hash)
     items = await thread.thread(session, conversation.id, zone, texts)
     bought = await orders.find(session, contact.id, None)
     spoken = any(isinstance(item, Earlier) or (isinstance(item, Text) and item.author != "contact") for item in items)
     return Open(
+        conversation_id=conversation.id,
         ticket=ticket,
-        reason=REASONS.get(ticket.reason, ticket.reason),
-        understood=_understood(ticket.understood),
+        elsewhere=current if current is not None and current is not ticket else None,
+        reason=REASONS.get(ticket.reason, ticket.reason) if ticket is not None else "",
+        understood=_understood(ticket.understood) if ticket is not None else "",
         agent=agent.name if agent is not None else None,
         contact=contact,
         sender=sender.phone,
@@ -233,8 +336,10 @@ async def open_ticket(
     )
 
 
-def refusal(ticket: Ticket, conversation: Conversation, lines: dict[str, ConsentEvent]) -> str | None:
+def refusal(ticket: Ticket | None, conversation: Conversation, lines: dict[str, ConsentEvent]) -> str | None:
     """Why an agent may not text this contact now, as consent.may_send will judge it; None where they may."""
+    if ticket is None:
+        return "The bot answers here. Take over, and it is silent until you close the ticket."
     if ticket.status == "closed":
         return "This ticket is closed. The contact's next text is answered by the bot."
     if consent.state_of(lines) == "out":

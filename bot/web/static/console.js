@@ -48,8 +48,9 @@ function swapThread(fresh) {
  * show, unless the writer has gone on writing. */
 function show(html, sent = null) {
   const fresh = parse(html);
-  const same = fresh.getElementById("conversation")?.dataset.ticket === pane().dataset.ticket;
-  if (!fresh.getElementById("conversation")) return false;
+  const news = fresh.getElementById("conversation");
+  if (!news) return false;
+  const same = news.dataset.conversation === pane().dataset.conversation;
   const waitingBefore = main.querySelectorAll(".ticket.unread").length;
   const list = main.querySelector(".tickets");
   const scrolled = list ? list.scrollTop : 0;
@@ -58,7 +59,8 @@ function show(html, sent = null) {
   if (newList) newList.scrollTop = scrolled;
   const waiting = main.querySelectorAll(".ticket.unread").length;
   if (waiting > waitingBefore) announcer.textContent = `${waiting} waiting for an answer`;
-  if (!same || !pane().dataset.ticket) return true;
+  if (!same || !pane().dataset.conversation) return true;
+  pane().dataset.ticket = news.dataset.ticket;
   swap(part(main, "head"), part(fresh, "head"));
   swap(part(main, "contact"), part(fresh, "contact"));
   swapThread(part(fresh, "thread"));
@@ -164,8 +166,8 @@ async function send(form) {
   if (document.activeElement === document.body) document.getElementById("thread")?.focus({ preventScroll: true });
 }
 
-/* What is typed outlives going to another ticket and back, and a reload; the browser forgets it with the tab. */
-const draftName = () => `parley-draft-${pane().dataset.ticket}`;
+/* What is typed outlives going to another conversation and back, and a reload; the browser forgets it with the tab. */
+const draftName = () => `parley-draft-${pane().dataset.conversation}`;
 function keepDraft() {
   try {
     if (replyBox().value) sessionStorage.setItem(draftName(), replyBox().value);
@@ -220,6 +222,7 @@ const KEYS = {
   k: () => step(-1),
   r: () => replyBox()?.focus(),
   e: () => main.querySelector('form[data-act="close"]') && closeDialog.showModal(),
+  t: () => document.getElementById("take-over")?.click(),
   a: () => main.querySelector('form[data-act="claim"]')?.requestSubmit(),
   "/": () => document.getElementById("search").focus(),
   "?": () => helpDialog.showModal(),

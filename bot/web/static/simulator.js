@@ -99,6 +99,8 @@ async function ask(url, form) {
   return answer;
 }
 
+const here = () => `/simulator/?${new URLSearchParams({ phone: composer.elements.phone.value, since: composer.elements.since.value })}`;
+
 let looking = false;
 let again = false;
 async function refresh() {
@@ -109,7 +111,7 @@ async function refresh() {
   looking = true;
   do {
     again = false;
-    const answer = await ask("/simulator/?phone=" + encodeURIComponent(composer.elements.phone.value));
+    const answer = await ask(here());
     if (answer.status === 401) trouble(answer.html);
   } while (again);
   looking = false;
@@ -176,6 +178,8 @@ const tick = () => {
 };
 setInterval(tick, 1000);
 
+/* A reload goes on with the session that was begun, instead of beginning another. */
+if (!new URLSearchParams(location.search).has("since")) history.replaceState(null, "", here());
 toEnd();
 if ("waiting" in texts.dataset) timer = setTimeout(refresh, PATIENCE_MS);
 document.documentElement.dataset.script = "ready"; // from here on the page is live; until then its forms load it anew
