@@ -1,0 +1,1 @@
+"""Measurements of the whole, run by `./parley bench`; the engine imports nothing of it."""
