@@ -4,6 +4,7 @@ A turn is decided without any transaction open, then everything it decided is wr
 state, the turn itself. If the facts moved in between, or a further text came, nothing was written and it is read again.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -30,6 +31,14 @@ from bot.values import Book, Reschedule
 READINGS = 4
 #: A turn that keeps failing on an unexpected error is tried this often before a person gets it.
 ATTEMPTS = 5
+
+#: Open questions of the dialogue that arrange a time, a place and a person.
+ARRANGING = ("booking_new", "booking_change")
+#: Words that only carry the name of a place or a person: "no, rather with Rosa please".
+_FILLING = re.compile(
+    r"(?:\s*\b(?:no|not|yes|ok|hi|sorry|actually|please|pls|thanks|at|in|with|by|the|one|shop|store|place|location|branch"
+    r"|instead|rather|better|but|then|and|or|can|could|it|be|make|that|this|i|id|we|want|would|like|prefer|meant?)\b)*\s*"
+)
 
 _TOLD = {
     "asked_for_person": "OK, a person takes over here.",
@@ -238,8 +247,11 @@ class Conversations:
         texts = await self._requests(known)
         watch.lap("split")
         if not texts:
-            outcome = await self._ask_rasa(known, watch, Asking(known.body, gone=gone))
             question = known.dialogue_question
+            # "no, at Harbor Point": only a name, so it is a wish about what is being arranged, and no question.
+            corrects = question is not None and question.kind in ARRANGING and _names_alone(known.body, known)
+            asking = Asking(known.body, intent="give_time" if corrects else None, gone=gone)
+            outcome = await self._ask_rasa(known, watch, asking)
             if gone and outcome.changes and question is not None and question.id in outcome.answers:
                 return await self._afresh(known, question, watch) or outcome
             return outcome
@@ -562,6 +574,16 @@ def _mentions(words: str, known: Facts) -> list[dict[str, Any]]:
         *({"entity": entity, "value": key} for entity, key in found),
         *({"entity": "preference", "value": value} for value in liked if value is not None),
     ]
+
+
+def _names_alone(words: str, known: Facts) -> bool:
+    """Whether the words name a place or a person of the shop and say nothing else."""
+    named = [thing for thing in known.things if thing.entity in ("location", "staff")]
+    spoken = f" {consent.normalise(words)} "
+    rest = spoken
+    for name in sorted((consent.normalise(name) for thing in named for name in thing.names), key=len, reverse=True):
+        rest = rest.replace(f" {name} ", " ")
+    return rest != spoken and _FILLING.fullmatch(rest) is not None
 
 
 def _rating(words: str) -> list[dict[str, Any]]:

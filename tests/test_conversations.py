@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -15,12 +15,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import clock, tickets
 from bot.tables import Conversation, Order, Ticket, User
+from bot.values import TicketReason
 from tests.engine import Engine, stopped
 
 pytestmark = pytest.mark.xdist_group("engine")
 
 FOLDER = Path(__file__).parent / "conversations"
 ZONE = ZoneInfo("America/New_York")
+
+#: The names of SPEC's fixed interfaces.
+_INTENTS = """
+    confirm_booking reschedule_booking cancel_booking book_appointment order_status change_address cancel_order
+    exchange_item return_item ask_product ask_hours ask_location ask_shipping ask_returns ask_payment ask_privacy
+    ask_shop give_rating complain serious_matter praise ask_discount join_contest leave_contest state_preference
+    ask_human greet thank bye affirm deny opt_out opt_in out_of_scope
+"""
+_EFFECTS = """
+    booking.created booking.confirmed booking.rescheduled booking.cancelled booking.held order.address_changed
+    order.cancelled order.exchange_requested order.return_requested rating.recorded contest.entered contest.left
+    preference.set profile.set code.issued waitlist.joined consent.opted_in consent.opted_out ticket.opened
+    ticket.appended
+"""
+INTENTS, EFFECTS = set(_INTENTS.split()), set(_EFFECTS.split())
+REASONS = set(get_args(TicketReason))
 
 
 def conversations() -> list[Any]:
@@ -36,6 +53,20 @@ def conversations() -> list[Any]:
 def test_a_conversation_goes_as_written(conversation: dict[str, Any], engine: Engine) -> None:
     """Texts, replies, decisions and effects are those the file names, and so is what the database holds afterwards."""
     Exchange(engine, conversation).run()
+
+
+def test_every_intent_effect_and_ticket_reason_occurs() -> None:
+    """Whatever the fixed interfaces name happens in at least one conversation, and is looked at there."""
+    scripts = [param.values[0] for param in conversations()]
+    steps = [step for script in scripts for step in script["steps"]]
+    intents = {step.get("intent") for step in steps}
+    kinds = {kind for step in steps for kind in step.get("effects", [])}
+    reasons = {each.split()[0] for script in scripts for each in script.get("then", {}).get("tickets", [])}
+
+    assert set() == INTENTS - intents
+    assert set() == EFFECTS - kinds
+    assert set() == REASONS - reasons
+    assert len(scripts) >= 50
 
 
 class Exchange:
