@@ -73,8 +73,8 @@ class Verdict:
     wrong: tuple[str, ...]
 
 
-#: What the first run reached (docs/benchmarks.md); these only ever move the better way.
-RIGHT, WRONG = 111, 2
+#: A few below what is reached now (125, docs/benchmarks.md), for trainings differ by machine; they only move up.
+RIGHT, WRONG = 121, 2
 
 
 def test_the_engine_does_what_the_blind_set_expects_of_it(engine: Engine) -> None:

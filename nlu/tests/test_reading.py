@@ -11,11 +11,11 @@ import yaml
 
 from tests.running import Actions, Rasa
 
-#: About three points below what was measured when these were last changed: 83.7 % right, 15.4 % asked back,
-#: 8.5 % acted on wrongly, of 564 texts.
-RIGHT, ASKED_BACK, ACTED_WRONGLY = 0.805, 0.185, 0.115
+#: About three points below what was measured when these were last changed: 92.4 % right, 3.7 % asked back,
+#: 5.3 % acted on wrongly, of 751 texts.
+RIGHT, ASKED_BACK, ACTED_WRONGLY = 0.895, 0.065, 0.08
 #: No single intent may be left behind; the small ones have a dozen texts.
-RIGHT_EACH = 0.4
+RIGHT_EACH = 0.55
 
 HELD_OUT: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "heldout.yml").read_text())
 
