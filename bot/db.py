@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 import psycopg.sql
@@ -29,6 +30,7 @@ class Database:
             connect_args={"application_name": name},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._background: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
@@ -47,8 +49,16 @@ class Database:
             raise
         return connection
 
+    def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start work that nobody waits for but `close`."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
     async def close(self) -> None:
-        """Give every connection back."""
+        """Let background work end, which may hold a connection, then give every connection back."""
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self.engine.dispose()
 
 
@@ -82,7 +92,7 @@ class Waker:
         """Ask for a wake-up of everybody listening on `channel`; returns at once."""
         self._due.add(channel)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._send())
+            self._task = self._db.background(self._send())
 
     async def _send(self) -> None:
         while self._due:

@@ -98,6 +98,16 @@ def test_no_text_breaks_it_and_places_lie_in_the_text(text: str, things: list[Th
     assert [mention.start for mention in mentions] == sorted(mention.start for mention in mentions)
 
 
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [("hoodie", "hoodies"), ("baby", "babies"), ("dress", "dresses"), ("box", "boxes"), ("niche", "niches")],
+)
+def test_one_and_many_are_the_same_thing(one: str, many: str) -> None:
+    """Whichever of the two the shop wrote down."""
+    for name, word in ((one, many), (many, one)):
+        assert [("thing", 0, len(word))] == catalogue.find_mentions(word, [Thing("thing", (name,))])
+
+
 @given(things=THINGS, data=st.data(), before=st.sampled_from(["", "the ", "Do you have "]), upper=st.booleans())
 def test_a_name_is_found_wherever_it_stands(things: list[Thing], data: st.DataObject, before: str, upper: bool) -> None:
     """In any case, as singular and plural."""

@@ -15,7 +15,7 @@ from bot import clock, consent, inbox
 from bot.carriers.base import InboundText
 from bot.carriers.twilio import Twilio
 from bot.catchup import LOCK, OVERLAP, YOUNG, CatchUp, in_order
-from bot.db import Database
+from bot.db import PAGES, Database, Waker
 from bot.tables import ConsentEvent, Contact, Conversation, Message, SenderNumber, Turn
 from tests.twilio_server import TwilioServer
 
@@ -324,3 +324,14 @@ def test_the_order_loses_nothing_and_keeps_each_contacts_keywords_in_order(said:
 def test_no_text_falls_between_two_readings() -> None:
     """One too young for this reading is still in the next one's span."""
     assert OVERLAP > 2 * YOUNG
+
+
+async def test_closing_waits_for_a_wake_up_on_its_way(db: Database) -> None:
+    """Its connection is given back, not dropped."""
+    other = Database(db.url, "parley-test")
+    Waker(other).wake(PAGES)
+    await asyncio.sleep(0)  # it has begun
+
+    await other.close()
+
+    assert other.engine.pool.status().endswith("Current Checked out connections: 0")

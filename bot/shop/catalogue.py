@@ -225,12 +225,12 @@ def _tokens(text: str) -> list[_Token]:
 
 
 def _stem(word: str) -> str:
-    """A word without its plural."""
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 4 and word.endswith(("shes", "ches", "sses", "xes")):
-        return word[:-2]
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    """What a word and its plural share: "hoodie" and "hoodies", "sky" and "skies", "dress" and "dresses"."""
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    if len(word) > 3 and word.endswith(("she", "che", "sse", "xe")):
+        return word[:-1]
+    return word[:-2] + "y" if len(word) > 3 and word.endswith("ie") else word
 
 
 def _spelled(tokens: list[_Token], names: dict[tuple[str, ...], list[str]], taken: list[bool]) -> list[Mention]:
