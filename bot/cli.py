@@ -20,8 +20,10 @@ import time
 import tomllib
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
@@ -531,6 +533,71 @@ def doctor(as_json: AsJson = False, port: Port = None, data_dir: DataDir = None)
                 out.print(f"  {'':<16}[dim]{escape(finding.mend)}[/]", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+# -- times ---------------------------------------------------------------------------------------------------------
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog='Example: ./parley when "next tues after 3" --now 2026-11-24T09:00 --zone America/New_York --hours shop.yml',
+)
+def when(
+    text: Annotated[str, typer.Argument(metavar="TEXT")],
+    now: Annotated[str, typer.Option(metavar="ISO", help="The moment of the text; without an offset, in the zone.")],
+    zone: Annotated[str, typer.Option(metavar="NAME", help="The shop's time zone, such as America/New_York.")],
+    hours: Annotated[
+        Path | None,
+        typer.Option(metavar="F", help="Opening hours: shop.yml (its first location), or its hours table alone."),
+    ] = None,
+    booking: Annotated[
+        str | None, typer.Option(metavar="ISO", help="When the booking the text is about begins; as --now.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, best reading first.")] = False,
+) -> None:
+    """Show which times a text asks for; needs no running engine.
+
+    Without --hours and --booking it knows neither and reads as Duckling does, texting slang included. With them opening
+    hours decide am or pm, and "an hour later" counts from the booking.
+    """
+    from bot.shop import when as times
+    from bot.shop.shopfile import read_hours
+
+    place = _zone(zone)
+    known = read_hours(hours, place) if hours is not None else None
+    booked = _moment(booking, "--booking", place) if booking is not None else None
+    readings = times.read(_readable(text), _moment(now, "--now", place), place, known, booked)
+    if as_json:
+        print(json.dumps([reading.as_entity() for reading in readings]))
+        return
+    for reading in readings:
+        out.print(_span_words(reading.as_entity()), highlight=False)
+    if not readings:
+        out.print("[dim]No time is named.[/]")
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones is no zone
+        raise typer.BadParameter(f"--zone is a time zone such as America/New_York, not {name!r}") from None
+
+
+def _moment(iso: str, option: str, zone: ZoneInfo) -> datetime:
+    """An aware instant. Raises BadParameter."""
+    try:
+        moment = datetime.fromisoformat(iso)
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+        moment.astimezone(UTC)  # the first and last days of the calendar have no instant everywhere
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{option} is a moment such as 2026-11-24T09:00, not {iso!r}") from None
+    return moment
+
+
+def _span_words(reading: dict[str, str | None]) -> str:
+    """A reading, for people."""
+    bounds = [f"{name} {reading[name]}" for name in ("from", "to") if reading[name] is not None]
+    return f"{' '.join(bounds)} [dim]({reading['grain']})[/]"
 
 
 # -- measuring -----------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_the_commands_are_these() -> None:
     """What is promised is there, and what is there is promised."""
     assert [
         *["bench turns", "chat", "demo", "doctor", "run", "say", "test", "train", "up"],
-        *["user add", "user list", "user passwd"],
+        *["user add", "user list", "user passwd", "when"],
     ] == commands()
 
 
@@ -86,6 +86,14 @@ def test_no_command_shows_the_help() -> None:
             ["say", "hi", "--from", "Ann"],
             "parley: Invalid value: --from is a phone number with its country, such as +12025550100, not 'Ann'",
         ),
+        (
+            ["when", "at 3", "--now", "soon", "--zone", "UTC"],
+            "parley: Invalid value: --now is a moment such as 2026-11-24T09:00, not 'soon'",
+        ),
+        (
+            ["when", "at 3", "--now", "2026-11-24T09:00", "--zone", "Mars"],
+            "parley: Invalid value: --zone is a time zone such as America/New_York, not 'Mars'",
+        ),
     ],
 )
 def test_misuse_is_one_sentence_and_exits_2(words: list[str], sentence: str) -> None:
@@ -102,6 +110,11 @@ def test_misuse_is_one_sentence_and_exits_2(words: list[str], sentence: str) -> 
         (["chat"], {}, "belongs to no engine; start one with ./parley up"),
         (["user", "list"], {}, "nor does its database; start it with ./parley up"),
         (["demo"], {}, "nor does its database; start it with ./parley up"),
+        (
+            ["when", "at 3", "--now", "2026-11-24T09:00", "--zone", "UTC", "--hours", "nowhere.yml"],
+            {},
+            "nowhere.yml cannot be read; --hours names shop.yml or a table of opening hours",
+        ),
         (["doctor"], {"PARLEY_PORT": "http"}, "PARLEY_PORT: Input should be a valid integer"),
         (["user", "list"], {"PARLEY_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "the database cannot be reached"),
         (["user", "list"], {"PARLEY_DATABASE_URL": "mysql://x"}, "PARLEY_DATABASE_URL must start with postgresql://"),
@@ -134,6 +147,45 @@ def test_a_settings_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> 
 
     assert 1 == done.returncode
     assert "parley: parley.toml cannot be read: Invalid value (at line 1, column 8)" == done.stderr.strip()
+
+
+# -- times ---------------------------------------------------------------------------------------------------------
+
+NOON = ["--now", "2026-11-24T12:00:00-05:00", "--zone", "America/New_York", "--json"]
+
+
+def test_when_prints_readings_as_spans_of_the_zone() -> None:
+    """`from` inclusive, `to` exclusive, one grain long where a point is named."""
+    code, output, errors = parley("when", "2moro at 3pm", *NOON)
+
+    assert (0, "") == (code, errors)
+    assert [{"from": "2026-11-25T15:00:00-05:00", "to": "2026-11-25T16:00:00-05:00", "grain": "hour"}] == json.loads(
+        output
+    )
+
+
+def test_when_knows_hours_and_booking_where_they_are_given(tmp_path: Path) -> None:
+    """The shop is open at three in the afternoon only, and an hour later is later than the booking."""
+    hours = tmp_path / "hours.yml"
+    hours.write_text("Wednesday: 10:00-18:00\nthu: ['9:00-12:00', '13:00-18:00']\nsunday: closed\n")
+    _, at_three, _ = parley("when", "wed at 3", *NOON, "--hours", str(hours))
+    _, later, _ = parley("when", "an hour later", *NOON, "--booking", "2026-11-26T10:00")
+
+    assert "2026-11-25T15:00:00-05:00" == json.loads(at_three)[0]["from"]
+    assert "2026-11-26T11:00:00-05:00" == json.loads(later)[0]["from"]
+
+
+def test_when_takes_the_shops_own_file() -> None:
+    """The first location's hours decide."""
+    _, output, _ = parley("when", "thurs at 7", *NOON, "--hours", str(ROOT / "shop.yml"))
+
+    assert "T19:00:00-05:00" in json.loads(output)[0]["from"]
+
+
+def test_when_says_so_where_no_time_is_named() -> None:
+    """An empty list for programs, a sentence for people."""
+    assert (0, "[]\n", "") == parley("when", "hello there", *NOON)
+    assert (0, "No time is named.\n", "") == parley("when", "hello there", *NOON[:-1])
 
 
 # -- texting a running engine --------------------------------------------------------------------------------------

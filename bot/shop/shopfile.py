@@ -1,5 +1,6 @@
 """Reads shop.yml, keeps the shop's rows equal to it, and shows the shop to whoever decides; it changes no booking."""
 
+import calendar
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,8 +15,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import SettingsError
-from bot.shop.hours import Hours
+from bot.shop.hours import WEEKDAYS, Hours
 from bot.tables import Code, Location, Product, Resource, Service, Shop, Variant
+
+#: Weekdays as people write them in full.
+DAY_NAMES = dict(zip(WEEKDAYS, map(str.lower, calendar.day_name), strict=True))
 
 # -- the file ------------------------------------------------------------------------------------------------------
 
@@ -208,6 +212,42 @@ def load(path: Path) -> ShopFile:
         raise SettingsError(
             f"{path}: {place + ': ' if place else ''}{error['msg'].removeprefix('Value error, ')}"
         ) from exc
+
+
+def read_hours(path: Path, zone: ZoneInfo) -> Hours:
+    """Opening hours from a file: those of shop.yml's first location, or a YAML or JSON table of hours alone.
+
+    A table of hours names weekdays in full or by three letters, each with one span ("9:00-18:00"), a list of them, or
+    nothing. Raises SettingsError naming the file and the mend.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path} cannot be read; --hours names shop.yml or a table of opening hours") from exc
+    except yaml.YAMLError as exc:
+        raise SettingsError(f"{path} is not YAML; write lines such as mon: 9:00-18:00") from exc
+    if isinstance(raw, dict) and "locations" in raw:
+        return Hours.parse(load(path).locations[0].hours, zone)
+    if isinstance(raw, dict) and set(raw) == {"hours"}:
+        raw = raw["hours"]
+    table = {_weekday(key): _spans(value) for key, value in raw.items()} if isinstance(raw, dict) else raw
+    try:
+        return Hours.parse(table, zone)
+    except ValueError as exc:
+        raise SettingsError(f"{path}: {exc}") from exc
+
+
+def _weekday(key: object) -> str:
+    """The three letters a weekday is known by; anything else as it stands."""
+    word = str(key).strip().lower()
+    return next((name for name in WEEKDAYS if word in (name, DAY_NAMES[name])), word)
+
+
+def _spans(value: object) -> object:
+    """One span alone as a list of one; closed as an empty list."""
+    if isinstance(value, str):
+        return [] if value.strip().lower() == "closed" else [part.strip() for part in value.split(",")]
+    return value
 
 
 async def sync(session: AsyncSession, file: ShopFile) -> None:
