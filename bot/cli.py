@@ -637,6 +637,30 @@ def bench_turns(
         raise BotError(" ".join(wrong))
 
 
+@benchmarks.command("nlu", epilog="Example: ./parley bench nlu --train train.csv --test test.csv --json")
+def bench_nlu(
+    train: Annotated[Path, typer.Option(metavar="F", help="CSV with the columns text and intent, to train on.")],
+    test: Annotated[Path, typer.Option(metavar="F", help="The same of other texts, to score on.")],
+    oos: Annotated[
+        Path | None, typer.Option(metavar="F", help="CSV with the column text: texts that belong to no intent.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the pipeline of config.yml on one set of texts and score it on another; needs no running engine."""
+    from bench import reading
+
+    job = reading.job(train, test, oos)
+    with Console(stderr=True).status("training") as status:
+        found = reading.measure(job, configuration.ROOT / "config.yml", status.update)
+    if as_json:
+        print(json.dumps({name: found[name] for name in reading.FIGURES}))
+        return
+    table = Table("figure", "value")
+    for name in (*reading.FIGURES, "rss_mb"):
+        table.add_row(name, "-" if found[name] is None else f"{found[name]:.4g}")
+    out.print(table)
+
+
 @app.command(epilog="Example: ./parley test -- tests/test_consent.py -k stop")
 def test(arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST ARGUMENTS]")] = None) -> None:  # noqa: PT028  # a command, not a test
     """Run every check and test; what is missing for them is installed first."""

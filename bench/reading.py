@@ -1,0 +1,111 @@
+"""Measures how well the pipeline of config.yml reads texts it is given in files; it needs no running engine.
+
+The measuring itself is nlu/measure.py, a process of Rasa's environment.
+"""
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from bot.errors import BotError
+from bot.settings import ROOT
+
+#: What a figure is asked for by name; each a fraction of 1, seconds, or milliseconds.
+FIGURES = ("accuracy", "macro_f1", "auroc", "train_s", "ms_p50")
+#: Longer fields than any text has; the module's own limit would stop at an essay.
+_LONGEST = 1_000_000
+_LAST_LINES = 15
+
+
+class Job(TypedDict):
+    """What is trained on and scored: pairs of text and intent, and texts of no intent (None: not asked)."""
+
+    train: list[tuple[str, str]]
+    test: list[tuple[str, str]]
+    oos: list[str] | None
+
+
+def job(train: Path, test: Path, oos: Path | None) -> Job:
+    """The job of three files. Raises BotError naming the file and the mend."""
+    pairs = [[(row["text"], row["intent"]) for row in rows(path, ("text", "intent"))] for path in (train, test)]
+    beyond = [row["text"] for row in rows(oos, ("text",))] if oos is not None else None
+    if len({intent for _, intent in pairs[0]}) < 2:
+        raise BotError(f"{train} names one intent alone; there is nothing to tell apart.")
+    return {"train": pairs[0], "test": pairs[1], "oos": beyond}
+
+
+def rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV or CSV.gz in UTF-8 with a header; further columns are left out. Raises BotError."""
+    csv.field_size_limit(_LONGEST)
+    try:
+        raw = path.read_bytes()
+        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        lines = content.decode("utf-8-sig").splitlines(keepends=True)
+        found = list(csv.DictReader(lines, strict=True))
+    except OSError as exc:
+        raise BotError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+    except (UnicodeDecodeError, EOFError, csv.Error) as exc:
+        raise BotError(f"{path} is no CSV in UTF-8: {exc}.") from exc
+    if not found:
+        raise BotError(f"{path} has no rows below its header; it needs {' and '.join(columns)} in each.")
+    if missing := [column for column in columns if column not in found[0]]:
+        raise BotError(f"{path} has no column {missing[0]}; its first line must name {' and '.join(columns)}.")
+    for number, row in enumerate(found, 2):
+        if any(row[column] is None for column in columns):
+            raise BotError(f"{path}: row {number} is too short; it needs {' and '.join(columns)}.")
+    if "intent" in columns and (bare := next((n for n, row in enumerate(found, 2) if not row["intent"].strip()), None)):
+        raise BotError(f"{path}: row {bare} names no intent.")
+    return [{column: row[column] for column in columns} for row in found]
+
+
+def measure(work: Job, config: Path, on_step: Callable[[str], None], *, tensorflow: bool = False) -> dict[str, Any]:
+    """Train and score in a process of Rasa's environment: FIGURES and `rss_mb`. Raises BotError.
+
+    `on_step` hears of each step as it begins.
+    """
+    python = ROOT / "nlu" / ".venv" / "bin" / "python"
+    if not python.exists():
+        raise BotError("Rasa's environment nlu/.venv is missing; ./parley train builds it.")
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as scratch:
+        asked = Path(scratch) / "job.json"
+        asked.write_text(json.dumps(work))
+        command = [str(python), str(ROOT / "nlu" / "measure.py"), str(asked), "--config", str(config)]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "nlu"),
+            # The matrices are small, and one text is read on one core.
+            "OMP_NUM_THREADS": "1",
+            # Rasa would keep a cache of half-trained components beside the caller.
+            "RASA_MAX_CACHE_SIZE": "0",
+        }
+        last: deque[str] = deque(maxlen=_LAST_LINES)
+        with subprocess.Popen(
+            [*command, *(["--tensorflow"] if tensorflow else [])],
+            cwd=scratch,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=(Path(scratch) / "found.json").open("wb"),
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        ) as process:
+            assert process.stderr is not None  # it is a pipe
+            try:
+                for line in process.stderr:
+                    last.append(line.rstrip())
+                    if line.startswith("step: "):
+                        on_step(line.removeprefix("step: ").strip())
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode != 0:
+            raise BotError("The pipeline could not be measured. It ended with:\n" + "\n".join(last))
+        found: dict[str, Any] = json.loads((Path(scratch) / "found.json").read_text())
+        return found
