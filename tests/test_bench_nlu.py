@@ -72,3 +72,14 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path, content: byt
 
     assert str(raised.value).startswith(str(path))
     assert sentence in str(raised.value)
+
+
+def test_ten_texts_of_every_intent_are_drawn_the_same_each_time() -> None:
+    """A seed names its texts, and two seeds name others."""
+    texts = [(f"text {number}", f"intent {number % 3}") for number in range(90)]
+    drawn = reading.draw(texts, 1)
+
+    assert drawn == reading.draw(texts, 1)
+    assert drawn != reading.draw(texts, 2)
+    assert [10, 10, 10] == [sum(intent == f"intent {each}" for _, intent in drawn) for each in range(3)]
+    assert len(drawn) == len(set(drawn))

@@ -1,21 +1,26 @@
 """The door between the engine and Rasa: a text and the dialogue state come in, the answer and the new state go out.
 
-It never reads a command out of a text, keeps nothing between turns, and never answers 200 when something failed inside.
+It never reads a command out of a text, keeps nothing of a turn but how its words were read, and never answers 200 when
+something failed inside.
 """
 
 from __future__ import annotations
 
 import hmac
 import logging
+import math
 import re
 import time
 import traceback
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from rasa.core.agent import Agent
 from rasa.core.channels.channel import InputChannel, OutputChannel, UserMessage
+from rasa.core.processor import MessageProcessor
 from rasa.shared.constants import DEFAULT_NLU_FALLBACK_INTENT_NAME
 from rasa.shared.core.constants import ACTION_LISTEN_NAME, DEFAULT_INTENTS
 from rasa.shared.core.domain import Domain
@@ -34,6 +39,9 @@ RASAS_OWN = set(DEFAULT_INTENTS) - {"out_of_scope"}
 _LEADING = re.compile(r"[\s/]*")
 #: More texts than this at once are no longer the pieces of one turn.
 MOST_TEXTS = 50
+#: Readings kept of each loaded model, some kilobytes each; the one not asked for longest goes first.
+KEPT = 1000
+_READ_LATELY: WeakKeyDictionary[MessageProcessor, OrderedDict[str, dict[str, Any]]] = WeakKeyDictionary()
 #: What there is to understand in a text without any letter, digit or sign.
 _NOTHING: dict[str, Any] = {
     "intent": {"name": DEFAULT_NLU_FALLBACK_INTENT_NAME, "confidence": 0.0},
@@ -253,16 +261,30 @@ async def parse(text: str, agent: Agent, forced: str | None = None) -> dict[str,
     """
     start = _LEADING.match(text).end()
     shown = text[start:]
-    parsed = await agent.processor.parse_message(UserMessage(shown)) if shown else _NOTHING
+    parsed = await _read(shown, agent) if shown else _NOTHING
     intent = parsed["intent"] if forced is None else {"name": forced, "confidence": 1.0}
     return {
         "text": text,
         "intent": _named(intent),
         "intent_ranking": [_named(each) for each in parsed["intent_ranking"]],
+        "scope": parsed.get("scope", -math.inf),
         "entities": [
             {**each, "start": each["start"] + start, "end": each["end"] + start} for each in parsed["entities"]
         ],
     }
+
+
+async def _read(text: str, agent: Agent) -> dict[str, Any]:
+    """What Rasa reads in the text; one read lately by this very model ("yes", "ok", "2") is not read again.
+
+    Nobody may change what is given.
+    """
+    kept = _READ_LATELY.setdefault(agent.processor, OrderedDict())
+    parsed = kept.pop(text, None) or await agent.processor.parse_message(UserMessage(text))
+    kept[text] = parsed
+    if len(kept) > KEPT:
+        kept.popitem(last=False)
+    return parsed
 
 
 def reading(parsed: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 from scipy.optimize import minimize, minimize_scalar
 from scipy.sparse import csr_matrix, hstack, vstack
+from scipy.special import logsumexp
 from sklearn.model_selection import StratifiedKFold
 
 FILE = "linear.npz"
@@ -124,9 +125,16 @@ class LinearClassifier(IntentClassifier, GraphComponent):
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def process(self, messages: list[Message]) -> list[Message]:
-        """Give every message its intents, best first, with a confidence from 0 to 1 each."""
+        """Give every message its intents, best first, with a confidence from 0 to 1 each, and its `scope`.
+
+        `scope` has no unit: the higher, the more surely the text belongs to any intent at all.
+        """
         for message in messages:
-            confidences = np.exp(_log_softmax(self._scores(message)))
+            scores = self._scores(message)
+            confidences = np.exp(_log_softmax(scores))
+            # How much speaks for any intent at all, whichever it is: what is unlike everything learnt scores low in
+            # all (the energy score of Liu et al., 2020).
+            message.set("scope", float(logsumexp(scores / self.factor)), add_to_output=True)
             best = np.argsort(-confidences, kind="stable")
             ranking = [{"name": self.intents[place], "confidence": float(confidences[place])} for place in best]
             message.set("intent", ranking[0], add_to_output=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import requests
 
+from parley_nlu import channel
 from tests.running import TOKEN, Actions, Rasa
 
 ASK = {"sender": "0c1f8f6e-2d0f-4e57-9c07-6f0d7f9f7a11", "text": "what are your hours", "state": None}
@@ -256,3 +259,34 @@ def test_what_cannot_be_read_is_refused_with_a_reason(rasa: Rasa, actions: Actio
 
     assert response.status_code == 400
     assert reason in response.json()["error"]
+
+
+# -- repeated texts ------------------------------------------------------------------------------------------------
+
+
+class _Counting:
+    """A model that counts how often it is asked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked: list[str] = []
+
+    async def parse_message(self, message: Any) -> dict[str, Any]:
+        """Its own name as the intent."""
+        self.asked.append(message.text)
+        intent = {"name": self.name, "confidence": 1.0}
+        return {"intent": intent, "intent_ranking": [intent], "entities": [], "scope": 1.0}
+
+
+def test_a_text_is_read_once_by_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repeated text costs nothing, another model reads it anew, and the oldest readings are let go."""
+    monkeypatch.setattr(channel, "KEPT", 2)
+    agent = SimpleNamespace(processor=_Counting("first"))
+    texts = ["yes", "yes", "/yes", "no", "maybe", "no", "yes"]
+    read = [asyncio.run(channel.parse(text, agent)) for text in texts]
+    first, agent.processor = agent.processor, _Counting("second")
+    after = asyncio.run(channel.parse("yes", agent))
+
+    assert first.asked == ["yes", "no", "maybe", "yes"]
+    assert texts == [each["text"] for each in read]
+    assert after["intent"]["name"] == "second"
