@@ -1,8 +1,8 @@
 """Measures how well the pipeline of config.yml reads texts it is given in files; it needs no running engine.
 
 The measuring itself is nlu/measure.py, a process of Rasa's environment. Without files it measures CLINC150 (Larson et
-al., 2019): each of 150 intents learnt from ten texts, drawn with each of SEEDS, and from all hundred. Tuned on its `val`
-alone, scored on the 4,500 texts of `test` and the 1,000 of `oos_test`; `oos_train` is unused.
+al., 2019): each of 150 intents learnt from ten texts, drawn with each of SEEDS, and from all hundred. It is tuned on
+`val` alone and scored on the 4,500 texts of `test` and the 1,000 of `oos_test`; `oos_train` is unused.
 """
 
 import csv

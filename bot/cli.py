@@ -53,7 +53,7 @@ app.add_typer(user, name="user")
 benchmarks = typer.Typer(help="Measure the whole on this machine.", invoke_without_command=True)
 app.add_typer(benchmarks, name="bench")
 
-out = Console()
+out = Console(emoji=False)  # ":100:" is somebody's text, or a line number
 
 Port = Annotated[int | None, typer.Option("--port", help="Port of pages and webhooks.", min=1, max=65535)]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The engine's data folder.")]
@@ -532,6 +532,32 @@ def doctor(as_json: AsJson = False, port: Port = None, data_dir: DataDir = None)
             if finding.mend:
                 out.print(f"  {'':<16}[dim]{escape(finding.mend)}[/]", highlight=False, soft_wrap=True)
     if failed:
+        raise typer.Exit(1)
+
+
+# -- designing -----------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: ./parley lint --json")
+def lint(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False) -> None:
+    """Check data/, domain.yml, config.yml and shop.yml before a training: names, examples, conflicts, copy.
+
+    Errors make it exit 1; warnings are worth a look and make it exit 0.
+    """
+    import actions
+    from bot.insight import lint as checks
+
+    found = checks.lint(ROOT, [action.called for action in actions.ACTIONS])
+    errors = sum(each.level == "error" for each in found)
+    if as_json:
+        print(json.dumps([vars(each) for each in found]))
+    else:
+        for each in found:
+            style = "red" if each.level == "error" else "yellow"
+            place = f"{each.file}:{each.line}: "
+            out.print(f"{place}[{style}]{each.level}[/]: {escape(each.says)}", highlight=False, soft_wrap=True)
+        out.print(f"[dim]{errors} errors, {len(found) - errors} warnings[/]", highlight=False)
+    if errors:
         raise typer.Exit(1)
 
 
