@@ -6,20 +6,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from actions.base import ShopAction, Turn
 from bot import values
+from bot.outreach import opt_outs
 from bot.values import Say, Value
-
-#: Below this the one confirmation also says what to do if only a booking was meant.
-SURE = 0.8
 
 
 class OptOut(ShopAction):
-    """Reads a text as an opt-out; unsure is an opt-out too."""
+    """Reads a text as an opt-out; unsure is an opt-out too (bot/outreach/opt_outs.py decides before it is asked)."""
 
     called = "action_opt_out"
 
     async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
         """The opt-out and how sure it is."""
-        return [values.OptOut(sure=turn.confidence >= SURE)]
+        return [values.OptOut(sure=turn.confidence >= opt_outs.SURE)]
 
 
 class OptIn(ShopAction):

@@ -14,13 +14,9 @@ from actions.appointments import (
     offered_time,
 )
 from actions.base import ShopAction, Turn
-from bot import values
 from bot.shop import shopfile
 from bot.values import Dismiss, Say, Value
 
-#: "I don't wish to get these" is read as a no, and at a quarter as an opt-out; of the held-out texts with this much or
-#: more, none that answered nothing meant anything else.
-MAYBE = 0.2
 OFFER = "I can help with your booking, your order or our hours."
 #: Questions that another day or time would answer.
 TIMES = ("booking_change", "booking_new")
@@ -45,17 +41,12 @@ class Affirm(ShopAction):
 
 
 class Deny(ShopAction):
-    """No: nothing is changed, unless another time, place or person is named along with it ("no, thursday").
-
-    A no that answers nothing and could be an opt-out is one, told as unsure.
-    """
+    """No: nothing is changed, unless another time, place or person is named along with it ("no, thursday")."""
 
     called = "action_deny"
 
     async def decide(self, turn: Turn, session: AsyncSession) -> Sequence[Value]:
         """Another offer, or the question dismissed."""
-        if turn.open is None and dict(turn.ranking).get("opt_out", 0.0) >= MAYBE:
-            return [values.OptOut(sure=False)]
         if turn.open is None:
             return [Say(text=NOTHING_CHANGED)]
         if names_choice(turn):

@@ -18,6 +18,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.outreach import contests, opt_outs
 from bot.tables import (
     PURPOSES,
     ConsentEvent,
@@ -63,28 +64,6 @@ _COURTESY = re.compile(
     r"\s+)+|(?:\s+(?:please|pls|plz|thanks|thank you|thank u|thankyou|thx|ty|tks|now|right now|immediately|ok|okay|"
     r"already|asap|bye|sorry|sir|maam))+$"
 )
-_MESSAGES = r"(?:texts?|txts?|messages?|msgs?|sms|texting|messaging|ads?|promos?|alerts?)"
-_ANYMORE = r"(?:\s+(?:anymore|any more|again|ever again|ever))?"
-#: Whole texts, courtesies taken off, that a reasonable person understands as "no more texts".
-_PLAIN_OPT_OUTS = tuple(
-    re.compile(rf"^(?:{pattern})$")
-    for pattern in (
-        rf"stop (?:texting|messaging|contacting|txting|spamming)(?: me| us| this number)?{_ANYMORE}",
-        rf"stop(?: sending)?(?: me)?(?: these| those| the| your| all| any| more| with the)*\s*{_MESSAGES}{_ANYMORE}",
-        r"stop it",
-        rf"(?:do not|dont|don t|never) (?:text|txt|message|msg|contact|sms) (?:me|us|this number){_ANYMORE}",
-        rf"no more {_MESSAGES}",
-        r"(?:take|get) me off(?: of)?(?: (?:this|your|ur|the|that|all your)(?: \w+)? lists?)?",
-        r"(?:remove|delete) (?:me|my number|this number)(?: from (?:this|your|ur|the|all)(?: \w+)? lists?)?",
-        r"(?:sorry )?(?:(?:you|u)(?: have| ve| got| have got)?|this is|its|it s)?\s*(?:the |a )?"
-        r"wrong (?:number|person)",
-        r"(?:i want to |i would like to |id like to |i wanna )?(?:opt out|unsubscribe)"
-        r"(?: me)?(?: from (?:this|these|your|all)(?: \w+)?)?",
-        r"opt me out(?: of (?:this|these|your|all)(?: \w+)?)?",
-        r"no mas(?: mensajes| textos)?",
-    )
-)
-
 CONFIRMATION = (
     "You have successfully opted out of future SMS messages from {brand}. To opt back in, text START. Thank you."
 )
@@ -165,9 +144,7 @@ def read_keyword(
         return Keyword("cancel_booking", "CANCEL")
     if compact in STOP_WORDS or core.replace(" ", "") in STOP_WORDS | AMBIGUOUS_WORDS:
         return Keyword("opt_out", core.replace(" ", "").upper())
-    if any(pattern.match(core) for pattern in _PLAIN_OPT_OUTS):
-        return Keyword("opt_out", "PLAIN WORDS")
-    return None
+    return Keyword("opt_out", "PLAIN WORDS") if opt_outs.asks(body) else None
 
 
 # -- the ledger ----------------------------------------------------------------------------------------------------
@@ -222,8 +199,8 @@ async def spoke_since(
 
 async def opt_out(
     session: AsyncSession, contact: Contact, word: str, how: str, message_id: UUID | None, now: datetime
-) -> Changed:
-    """Opt the contact out of everything, take back what is queued for them, close what waits for their answer.
+) -> list[Changed]:
+    """Opt the contact out of everything: take back what is queued, close what waits for an answer, leave contests.
 
     `how` is keyword, reply or carrier. A contact already out gets another line (the request is evidence), no less.
     """
@@ -241,7 +218,8 @@ async def opt_out(
         .where(OpenQuestion.conversation_id.in_(conversations), OpenQuestion.closed_at.is_(None))
         .values(closed_at=now, closed_by="opt-out")
     )
-    return Changed(kind="consent.opted_out", ref="all", before={"consent": before}, after={"consent": "out"})
+    out = Changed(kind="consent.opted_out", ref="all", before={"consent": before}, after={"consent": "out"})
+    return [out, *await contests.leave_all(session, contact.id, now)]
 
 
 async def opt_in_again(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from bot.db import Database, is_conflict
 from bot.errors import LeaseLost, RasaError, RasaUnavailable, Stale
 from bot.facts import DIALOGUE, Facts, ask_of, core_of
 from bot.outcomes import Decision, Outcome, Reading
-from bot.outreach import contests, preferences, surveys
+from bot.outreach import contests, opt_outs, preferences, surveys
 from bot.rasa_client import RasaClient
 from bot.shop import bookings, catalogue, when
 from bot.tables import Contact, Conversation, Effect, Message, OpenQuestion, Turn
@@ -220,7 +221,7 @@ class Conversations:
 
     async def _decide(self, known: Facts, watch: clock.Stopwatch, *, gone: bool) -> Outcome:
         if known.ticket is not None:
-            return outcomes.silent(known)
+            return await self._opts_out(known) or outcomes.silent(known)
         if known.now - known.last.created_at > self._answer_within:
             return outcomes.give_up("engine_down", "This text came long before it could be read; a person has it.")
         core = core_of(known.body)
@@ -230,6 +231,17 @@ class Conversations:
             return outcomes.blank(known)
         outcome = await self._decide_words(known, core, watch, gone)
         return await self._go_on(known, outcome, watch)
+
+    async def _opts_out(self, known: Facts) -> Outcome | None:
+        """The opt-out a text is while a person answers, where that is sure; the rest the person reads."""
+        if not known.body.strip():
+            return None
+        try:
+            (read,) = await self._rasa.read([known.body])
+        except RasaError:
+            return None
+        out = opt_outs.decide(known.body, read.likely("opt_out"))
+        return outcomes.opts_out(out, read.likely("opt_out")) if out is not None and out.sure else None
 
     async def _decide_words(self, known: Facts, core: str, watch: clock.Stopwatch, gone: bool) -> Outcome:
         if core in ("change", "undo"):
@@ -376,8 +388,18 @@ class Conversations:
             "filled": dict(asking.settled or {}),
             "waiting": {item.kind: item.payload for item in reversed(known.questions) if item.kind not in DIALOGUE},
         }
+        put = partial(self._rasa.turn, known.conversation.id, asking.words, known.dialogue, context)
         try:
-            turn = await self._rasa.turn(known.conversation.id, asking.words, known.dialogue, context, asking.intent)
+            turn = await put(asking.intent)
+            understood = turn.reading
+            likely = understood.likely("opt_out")
+            if asking.intent is None:
+                out = opt_outs.decide(asking.words, likely)
+                if out is not None:
+                    return outcomes.opts_out(out, likely)
+                if understood.intent == "opt_out":
+                    understood = understood.without("opt_out")
+                    turn = await put(understood.intent if not understood.unclear else "out_of_scope")
         except RasaUnavailable:
             # Since it was here, that is, and not since the carrier had it.
             if clock.now() - (known.conversation.pending_since or known.now) < self._patience:
@@ -386,15 +408,15 @@ class Conversations:
         except RasaError:
             return outcomes.give_up("failed_action", "Rasa refused this text; a person has it.")
         watch.lap("rasa")
-        entities = [entity.model_dump() for entity in turn.reading.entities]
+        entities = [entity.model_dump() for entity in understood.entities]
         entities += mentions
         entities += [{"entity": "time", "value": value} for value in named]
-        if turn.reading.intent == "give_rating":
+        if understood.intent == "give_rating":
             entities += _rating(asking.words)
         reading = Reading(
-            turn.reading.intent,
-            turn.reading.confidence,
-            [{"name": item.name, "confidence": item.confidence} for item in turn.reading.ranking],
+            understood.intent,
+            understood.confidence,
+            [{"name": item.name, "confidence": item.confidence} for item in understood.ranking],
             entities,
         )
         outcome = outcomes.from_values(
@@ -447,7 +469,7 @@ class Conversations:
             says.append(self._told(outcome.hand_over.reason))
         if outcome.opt_out is not None:
             already = known.standing == "out"
-            done.append(await consent.opt_out(session, contact, "FREE WORDS", "reply", turn_id, now))
+            done += await consent.opt_out(session, contact, "FREE WORDS", "reply", turn_id, now)
             form = consent.CONFIRMATION if outcome.opt_out.sure else consent.CONFIRMATION_UNSURE
             says = [] if already else [form.format(brand=known.shop.brand)]
             purpose = "keyword"

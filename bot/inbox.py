@@ -137,7 +137,7 @@ async def _apply(
         pass
     elif keyword.action == "opt_out":
         already = await consent.state(session, contact.phone_hash) == "out"
-        changes.append(await consent.opt_out(session, contact, keyword.word, "keyword", message_id, came_at))
+        changes += await consent.opt_out(session, contact, keyword.word, "keyword", message_id, came_at)
         if keyword.by_carrier:
             conversation.carrier_blocked = True
         if not already:

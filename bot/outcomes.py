@@ -232,6 +232,13 @@ def answered(match: Match, reading: Reading, why: str) -> Outcome:
     )
 
 
+def opts_out(out: OptOut, likely: float) -> Outcome:
+    """The contact wants no more texts, in words of their own; an opt-out wins over every other reading."""
+    reading = Reading("opt_out", 1.0 if out.sure else likely)
+    how = reading.words if out.sure else f"{reading.words}, not sure, so opted out"
+    return Outcome("keyword", f"{how}; opted the contact out.", reading, opt_out=out)
+
+
 def silent(facts: Facts) -> Outcome:
     """While a ticket is open a person answers."""
     assert facts.ticket is not None  # callers look first

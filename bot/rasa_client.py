@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import httpx
@@ -18,6 +18,8 @@ from bot.values import Say, Value, parse_value
 
 #: Asking whether Rasa is there must not take as long as a reading may.
 READY_SECONDS = 2.0
+#: A reading that stands in for another one must be more likely than not.
+HALF = 0.5
 
 
 class _Wire(BaseModel):
@@ -52,6 +54,28 @@ class Reading(_Wire):
     ranking: list[Guess]
     entities: list[Entity]
     unclear: bool
+
+    def likely(self, intent: str) -> float:
+        """How surely the text means `intent`, 0 to 1, whatever it means most likely."""
+        return next((guess.confidence for guess in self.ranking if guess.name == intent), 0.0)
+
+    def without(self, intent: str) -> Self:
+        """The reading where `intent` is known not to be meant: the others share what it had."""
+        left = 1.0 - self.likely(intent)
+        others = [
+            Guess(name=guess.name, confidence=guess.confidence / left if left > 0 else 0.0)
+            for guess in self.ranking
+            if guess.name != intent
+        ]
+        best = others[0] if others else Guess(name="out_of_scope", confidence=0.0)
+        return self.model_copy(
+            update={
+                "intent": best.name,
+                "confidence": best.confidence,
+                "ranking": others,
+                "unclear": best.confidence < HALF,
+            }
+        )
 
 
 @dataclass(frozen=True)

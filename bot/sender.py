@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import clock, consent, crash, live
+from bot import clock, consent, crash, effects, live
 from bot.carriers.base import Accepted, Carrier, Outgoing, ReceiptReport
 from bot.db import PAGES, SENDS, Bell, Database, Waker
 from bot.errors import CarrierError, OutcomeUnknown, Unsubscribed
@@ -313,7 +313,9 @@ class Sender:
         conversation = await session.get_one(Conversation, message.conversation_id)
         contact = await session.get_one(Contact, conversation.contact_id)
         conversation.carrier_blocked = True
-        await consent.opt_out(session, contact, "CARRIER BLOCK", "carrier", message.id, clock.now())
+        now = clock.now()
+        changed = await consent.opt_out(session, contact, "CARRIER BLOCK", "carrier", message.id, now)
+        await effects.record(session, changed, conversation_id=conversation.id, actor="contact", now=now)
 
     # -- unknown outcomes ------------------------------------------------------------------------------------------
 

@@ -187,14 +187,6 @@ async def test_no_thursday_offers_thursday(db: Database) -> None:
     assert {3} == {span.start.astimezone(ZONE).day for span in one(values, Hold).spans}
 
 
-@pytest.mark.parametrize("likely, opts_out", [(0.25, True), (0.05, False)])
-async def test_a_no_to_nothing_that_may_be_an_opt_out_is_one(db: Database, likely: float, opts_out: bool) -> None:
-    """When unsure, opt out, and say so in other words."""
-    values = await run(db, "action_deny", await somebody(db), intent="deny", ranking=[("opt_out", likely)])
-
-    assert opts_out == ([OptOut(sure=False)] == list(values))
-
-
 async def test_the_order_spoken_of_last_is_told_first(db: Database) -> None:
     """A question without a number is about the one named before."""
     owner = await somebody(db)
