@@ -99,12 +99,13 @@ def _row(name: str, *patterns: str) -> Rule:
 
 _PLEASE = (
     r"(?:(?:please|kindly|hi|hello|hey|ok|okay|just|now|omg|yes|no|nope|sorry|thanks|thank you|so much|can|could|would|"
-    r"will|you|guys|sir|maam|all|already|right|immediately|asap|anymore|any more|again|ever|for good|forever|bye|ty|thx|"
-    r"i|said|damn|fucking|the hell|the fuck|tf|too|at once|from|on) ?)*"
+    r"will|you|guys|sir|maam|all|already|right|immediately|asap|anymore|any more|again|ever|for good|forever|bye|ty|"
+    r"thx|i|said|damn|fucking|the hell|the fuck|tf|too|at once|from|on) ?)*"
 )
 _STOP = r"(?:stop|quit|cease|discontinue|halt|refrain from|terminate|end|cancel|disable|deactivate)"
 _ANY = (
-    r"(?:(?:all|any|the|these|those|this|your|of|with|out|more|future|further|other|such|daily|constant|stupid|damn|\w+ing|"
+    r"(?:(?:all|any|the|these|those|this|your|of|with|out|more|future|further|other|such|daily|constant|stupid|damn|"
+    r"sending|"
     r"promo|promotional|automated|text|marketing|sms|store|shop|contest|me|us|please|kindly|just) )*?"
 )
 _TEXTS = (
@@ -126,7 +127,8 @@ _NOT = r"(?:do not|does not|did not|never|no longer|not|dont|not gonna|neither)"
 
 #: Nowhere in a text that is about a booking, an order or a contest.
 _ELSE = (
-    r"^(?!.*\b(?:contest|giveaway|raffle|drawing|sweepstakes|entry|entered|win|winning|booking|appointment|appt|session|"
+    r"^(?!.*\b(?:contest|giveaway|raffle|drawing|sweepstakes|entry|entered|win|winning|booking|appointment|appt|"
+    r"session|"
     r"fitting|styling|slot|calendar|schedule|waitlist|waiting|wait|wish|guest|come|coming|there|make it|today|tomorrow|"
     r"tmrw|monday|tuesday|wednesday|thursday|friday|saturday|sunday|order|cart|price|total|data|personal)\b)"
 )
@@ -144,7 +146,7 @@ KEEPS: tuple[Rule, ...] = (
         "changed their mind",
         r"\bchanged my mind\b(?!.*\b(?:stop|no more|take me|remove)\b)",
         r"\b(?:stop|unsubscribe|out)\b.*\bchanged my mind\b",
-        r"(?<!not )(?<!never )\b(?:want|would like|like) (?:them|it|your text|the text|"
+        r"(?<!not )(?<!never )(?<!ever )\b(?:want|would like|like) (?:them|it|your text|the text|"
         r"to hear from you|to get (?:them|text)) again\b",
         r"(?<!not )\bwant (?:back|in)\b",
         r"(?<!not )(?<!never )\bput me back\b",
@@ -189,8 +191,9 @@ KEEPS: tuple[Rule, ...] = (
     ),
     _row(
         "gave it wrong",
-        r"\b(?:i|we|he|she)(?: \w+)? (?:gave|put|put in|entered|typed|wrote|left|listed|given|dialed|called|sent|"
-        r"pressed|hit|picked|chose|texted you)\b(?: \w+){0,4} wrong\b",
+        r"\b(?:i|we|he|she|people|driver|courier|they|shop|store|rosa)(?: \w+)? (?:gave|put|put in|entered|typed|"
+        r"wrote|left|listed|given|"
+        r"dialed|called|sent|pressed|hit|picked|chose|charged)\b(?: \w+){0,4} wrong\b",
     ),
     _row(
         "not meant",
@@ -199,12 +202,20 @@ KEEPS: tuple[Rule, ...] = (
         r"\b(?:do not|no longer|not) (?:want|wish) to (?:stop|unsubscribe|opt out|be removed|be taken off)\b",
     ),
     _row(
+        "somebody else will not stop",
+        r"\b(?:she|he|\w*sister|brother|boss|mom|boyfriend|girlfriend|friend|ex|dog|kids?) (?:will|can|"
+        r"would) not (?:stop|leave)\b",
+    ),
+    _row(
         "stopped coming",
         r"\b(?:why|when) (?:did|have|has|do) (?:you|they|the text|your text|the message)(?: guys| all)? (?:stop|"
         r"stopped|quit)\b",
         r"\byou stopped (?:text|message|sending)\b",
         r"\bi (?:am |do )?(?:no longer|not|never) (?:get|getting|receive|receiving|got|gotten)(?: any| your| the|"
         r" more)* (?:text|message)s?\b(?!.*\bwant)",
+        r"(?<!if )\b(?:you|they|no one|nobody)(?: guys)? (?:do not |never |ever )?(?:text|message) (?:me )?(?:back|"
+        r"anymore|any more|lately|now)\b",
+        r"\bwhy do not (?:you|they)\b.*\b(?:text|message)\b",
     ),
 )
 
@@ -243,16 +254,21 @@ ASKS: tuple[Rule, ...] = (
     ),
     _row(
         "no more texts",
-        rf"\bno more (?:\w+ ){{0,3}}?(?:{_TEXTS}|surveys?|offers?|deals?|coupons?|of (?:this|these|it))\b",
+        rf"^(?!.*\b(?:how come|why|when|got|get|getting|if)\b).*\bno more (?:\w+ ){{0,3}}?(?:{_TEXTS}|surveys?|"
+        rf"offers?|deals?|"
+        r"coupons?|of (?:this|these|it))\b",
         rf"^{_PLEASE}no more ?{_PLEASE}$",
         rf"^{_PLEASE}no {_TEXTS} ?{_PLEASE}$",
     ),
     _row(
         "do not text",
-        r"(?<!you )(?<!they )(?<!why )(?<!if you )\b(?:do not|never|not to|please not|not|stop to)(?: ever|"
-        r" please| even| you)* (?:text|message|contact|spam|bother|call or text|text or call|write|"
-        r"send message to|disturb|solicit)\b(?= (?:the |any )?(?:me|us|him|her|here|again|anymore|any more|ever|"
-        r"this|my|number|phone|it|back|please|or)\b|$)(?! (?:me )?(?:back|when|until|the|before)\b)",
+        r"(?<!you )(?<!they )(?<!why )\b(?:do not|never|not to|please not)(?: ever| please| even)* (?:text|message|"
+        r"contact|spam|"
+        r"bother|call or text|text or call|write|send message to|disturb|solicit)\b(?= (?:the |any )?(?:me|us|him|"
+        r"her|here|"
+        r"again|anymore|any more|ever|this|my|number|phone|it|please|or)\b|$)(?! (?:me )?(?:back|when|until|the|"
+        r"before|now)\b)",
+        r"\b(?:do not|never) (?:call|phone|ring)(?: me| us| this number)? or (?:text|message|write)\b",
     ),
     _row(
         "do not send",
@@ -276,8 +292,9 @@ ASKS: tuple[Rule, ...] = (
     ),
     _row(
         "remove me",
-        r"\b(?:remove|delete|unlist|deregister|unregister) (?:me|us)(?: (?:please|now|immediately|asap|thanks|"
-        r"already|today|from (?:this|these|it|all|all of (?:this|it)|everything|here|there)))*$",
+        rf"{_ELSE}.*\b(?:remove|delete|unlist|deregister|unregister) (?:me|us)(?: (?:please|now|immediately|asap|"
+        rf"thanks|"
+        r"already|from (?:this|these|it|all|all of (?:this|it)|everything|here)))*$",
         rf"^{_PLEASE}remove ?{_PLEASE}$",
     ),
     _row(
@@ -287,10 +304,16 @@ ASKS: tuple[Rule, ...] = (
     ),
     _row(
         "ends in stop",
-        r"^(?!.*\b(?:bus|train|metro|rain|raining|non|full|next|last|pit|when|which|where|will|does|should|must|"
-        r"can not|could not|will not|would not|never|cannot|do not|did not)\b).+ (?<!to )(?<!not )(?<!that )"
-        r"(?<!the )(?<!a )(?<!we )(?<!it )(?<!you )(?<!they )(?<!i )stop(?: please| now| thanks| thank you|"
-        r" already| asap| immediately)*$",
+        r"^(?!.*\b(?:bus|train|metro|rain|raining|non|full|next|last|pit|when|which|where|will|does|should|"
+        r"must)\b).+ (?<!to )"
+        r"(?<!not )(?<!never )(?<!that )(?<!the )(?<!a )(?<!we )(?<!it )(?<!you )(?<!they )(?<!i )(?<!can )(?<!my )(?<!"
+        r"u"
+        r"n"
+        r"d"
+        r"o"
+        r" "
+        r")"
+        r"stop(?: please| now| thanks| thank you| already| asap| immediately)*$",
     ),
     _row(
         "remove the number",
@@ -336,9 +359,12 @@ ASKS: tuple[Rule, ...] = (
     ),
     _row(
         "not to be texted",
-        rf"\b(?:{_NOT}|hate|rather not|prefer not|stop|without)(?: \w+){{0,3}}? (?:being|be|to be|getting|hear|"
-        rf"to hear|hearing)(?: from (?:you|y all|this|your|the)|(?: \w+)? (?:text\b|message\b|contacted|messaged|"
-        rf"bothered|spammed|solicited|disturbed))",
+        rf"\b{_NOT}(?: \w+){{0,2}}? (?:want|wants|wish|care|like|need|"
+        rf"wanting) to (?:ever )?hear(?: \w+){{0,2}} from (?:you|your|this|the)\b",
+        r"\b(?:hate|tired of|sick of|done|over|rather not|prefer not to)(?: \w+){0,2} (?:hear|hearing) from\b",
+        rf"\b(?:{_NOT}|hate|rather not|prefer not|stop|without|tired of|sick of)(?: \w+){{0,3}}? (?:being|"
+        rf"be) (?:\w+ )?(?:text\b|message\b|"
+        r"contacted|messaged|bothered|spammed|solicited|disturbed)",
     ),
     _row(
         "rather not",
@@ -361,13 +387,16 @@ ASKS: tuple[Rule, ...] = (
         rf" shit)?)(?: crap| stuff| shit| spam)?{_END}|to be (?:text|message|contacted|on)|permission|consent|"
         rf"my number)",
         r"\b(?:never|did not) (?:sign(?:ed)? up|consent(?:ed)?|subscribed?)$",
+        r"\bsigned (?:me|us|my number|my phone) up(?: for (?:this|these|your text|text|it))?(?: without\b.*|$)",
+        r"\bsigned (?:me|us) up\b.*\b(?:cancel|remove|stop|take (?:me|it) off|delete)\b(?!.*\b(?:fitting|styling|"
+        r"appointment|contest|booking)\b)",
     ),
     _row(
         "wrong number",
-        r"(?<!with the )(?<!with a )(?<!to the )\bwrong (?:phone )?(?:number|phone|cell|person|guy|girl|lady|dude|"
-        r"man|woman|recipient|contact)\b(?! (?:on|for|in|of|to|at) (?:my|the|your|this|that|our) ?(?:order|"
-        r"booking|appointment|account|profile|website|package|return|form|site|tracking|label|delivery)?)"
-        r"(?<!tracking)(?!.*\b(?:order|booking|tracking|should be|correct one|it is \d+)\b)",
+        r"(?<!with the )(?<!with a )(?<!to the )(?<!my )\bwrong (?:phone )?(?:number|phone|cell|person|guy|girl|lady|"
+        r"dude|man|woman|"
+        r"recipient|contact)\b(?! (?:signed|came|called|answered|on|for|in|of|to|at)\b(?! me\b))"
+        r"(?!.*\b(?:order|booking|tracking|should be|correct one|it is \d+|package|refund)\b)",
     ),
     _row(
         "somebody else's",
@@ -382,6 +411,8 @@ ASKS: tuple[Rule, ...] = (
         r"\bjust got this number\b",
         r"\b(?:does not|do not|no longer|did not|not) (?:have|has|own|use|owns|uses|live|lives|belong|belongs)"
         r"(?: to)?(?: \w+)? (?:this|that|here)(?: number| phone)?(?: anymore)?$",
+        r"(?<!my )\b(?:he|she|they|(?!i |we |my )\w+) (?:has |have )?(?:changed|got|gave up|switched) (?:(?:her|his|"
+        r"their) (?:number|phone|line)|numbers)\b(?!.*\b(?:it is|new one is|to) \d)",
     ),
     _row(
         "nobody of that name",
@@ -393,17 +424,25 @@ ASKS: tuple[Rule, ...] = (
     ),
     _row(
         "the dead",
-        r"\b(?:(?:he|she|\w+) (?:has |is |was )?(?:passed|passed away|died|deceased|dead)|deceased|late "
-        r"(?:husband|wife|mother|father|mom|dad|son|daughter|brother|sister)s?)\b(?=.*\b(?:text|message|number|"
-        r"phone|list|remove|stop|contact)\b)(?!.*\b(?:order|booking|appointment|appt|fitting|battery|charger|"
-        r"reschedule)\b)",
-        r"\bperson you (?:are )?\w+ .*\b(?:dead|deceased|died|passed)\b",
+        r"\b(?:he|she|husband|wife|mother|father|mom|mum|dad|son|daughter|brother|sister|owner|person|customer|"
+        r"mr \w+|mrs \w+|"
+        r"ms \w+|uncle|aunt|grandma|grandpa|grandmother|grandfather|boss|friend)(?: has| is|"
+        r" was)? (?:passed(?: away)?|died|"
+        r"deceased|dead)\b(?=.*\b(?:text|message|number|phone|list|remove|stop|contact)\b)"
+        r"(?!.*\b(?:order|booking|appointment|appt|fitting|session|reschedule|cancel)\b)",
+        r"\blate (?:husband|wife|mother|father|mom|dad|son|daughter|brother|sister)s?\b.*\b(?:text|message|number|"
+        r"phone|list)\b",
+        r"\b(?:text|message|contact|remove|number|phone)\b.*\blate (?:husband|wife|mother|father|mom|dad|son|"
+        r"daughter|brother|"
+        r"sister)s?\b",
+        r"\b(?:person|customer|owner|man|woman) (?:that |who )?(?:you|this|of)\b.*\b(?:dead|deceased|died|passed)\b",
+        r"\b(?:is|was|are|he|she) deceased\b",
     ),
     _row(
         "leave alone",
         r"\b(?:leave|let) (?:me|us|her|him|this (?:number|phone)|my (?:phone|number|mother|mom|father|dad|husband|"
-        r"wife|son|daughter|kid|kids|family))(?: the (?:hell|fuck|heck)| tf| fucking| alone)? (?:alone|be)"
-        r"\b(?! at)",
+        r"wife|son|"
+        r"daughter|kid|kids|family))(?: the (?:hell|fuck|heck)| tf| fucking| alone)? (?:alone\b|be$|be please$)",
         r"\bleft alone\b",
     ),
     _row(
@@ -430,6 +469,7 @@ ASKS: tuple[Rule, ...] = (
         r"\b(?:text|message|contact) me (?:one more time|again)\b(?=.*\b(?:i will|ill|fcc|lawyer|police|report|"
         r"complaint|sue|attorney|block)\b)",
         r"\b(?:one more|another) (?:text|message) and\b",
+        r"\bfcc\b",
     ),
     _row(
         "already said",
@@ -495,6 +535,9 @@ ASKS: tuple[Rule, ...] = (
         r"\bdesuscrib\w+",
         r"\bdesinscrib\w+",
         r"\bdessuscrib\w+",
+        r"^(?:por favor |ya |oye )*(?:quit|borr|elimin|saqu|sac|dese|cancel)(?:a|e|en)(?:me|nos)(?: ya| por favor|"
+        r" gracias)*$",
+        r"\bdejar de (?:recibir|mandar|enviar)\b",
     ),
     _row(
         "Spanish: not wanted",
@@ -502,6 +545,7 @@ ASKS: tuple[Rule, ...] = (
         r"contacten))?(?: \w+){0,3}? (?:mensajes?|textos?|sms|publicidad|promociones|ofertas|alertas|avisos)\b",
         r"\bno (?:quiero|deseo) (?:que me (?:escriban|manden|contacten|molesten)|saber (?:mas )?(?:de ustedes|"
         r"nada))",
+        r"\bno (?:quiero|deseo) (?:recibir nada|saber nada)\b",
     ),
     _row(
         "Spanish: wrong number",
@@ -510,6 +554,8 @@ ASKS: tuple[Rule, ...] = (
         r"\bno soy \w+ (?:numero|se equivoc)",
         r"\beste no es el (?:numero|telefono) de\b",
         r"\beste (?:numero|telefono) (?:ya )?no es de\b",
+        r"^(?:no |esta |estas |estan |usted esta )?equivocad[oa]$",
+        r"\bse equivoc\w+ de\b",
     ),
 )
 
@@ -577,7 +623,7 @@ ABOUT_ELSE: tuple[Rule, ...] = (
     ),
     _row(
         "a call instead",
-        r"\bdo not call\b.*\btext\b",
+        r"\b(?:do not|stop|quit|no) (?:call\w*|ringing|phoning|ring)\b.*\btext (?:me|instead|us|only|is|works|are)\b",
         r"\bjust text\b",
         r"\btext is (?:fine|ok|better)\b",
         r"\b(?:call|email) (?:me )?instead\b",
