@@ -8,12 +8,10 @@ al., 2019): each of 150 intents learnt from ten texts, drawn with each of SEEDS,
 import csv
 import gzip
 import json
-import os
 import random
 import statistics
-import subprocess
 import tempfile
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -21,13 +19,14 @@ from typing import Any, TypedDict
 import yaml
 
 from bot.errors import BotError
+from bot.insight import training
 from bot.settings import ROOT
+from bot.supervisor import NLU_PYTHON
 
 #: What a figure is asked for by name; each a fraction of 1, seconds, or milliseconds.
 FIGURES = ("accuracy", "macro_f1", "auroc", "train_s", "ms_p50")
 #: Longer fields than any text has; the module's own limit would stop at an essay.
 _LONGEST = 1_000_000
-_LAST_LINES = 15
 
 
 CLINC = ROOT / "bench" / "data" / "clinc150.json.gz"
@@ -92,56 +91,29 @@ def rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return [{column: row[column] for column in columns} for row in found]
 
 
-def measure(work: Job, config: Path, on_step: Callable[[str], None], *, tensorflow: bool = False) -> dict[str, Any]:
+def measure(work: Job, config: Path, on_line: Callable[[str], None], *, tensorflow: bool = False) -> dict[str, Any]:
     """Train and score in a process of Rasa's environment: FIGURES and `rss_mb`. Raises BotError.
 
-    `on_step` hears of each step as it begins.
+    `on_line` gets what Rasa writes meanwhile.
     """
-    python = ROOT / "nlu" / ".venv" / "bin" / "python"
-    if not python.exists():
+    if not NLU_PYTHON.exists():
         raise BotError("Rasa's environment nlu/.venv is missing; ./parley train builds it.")
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as scratch:
-        asked = Path(scratch) / "job.json"
+        asked, figures = Path(scratch) / "job.json", Path(scratch) / "figures.json"
         asked.write_text(json.dumps(work))
-        command = [str(python), str(ROOT / "nlu" / "measure.py"), str(asked), "--config", str(config)]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT / "nlu"),
-            # The matrices are small, and one text is read on one core.
-            "OMP_NUM_THREADS": "1",
-            # Rasa would keep a cache of half-trained components beside the caller.
-            "RASA_MAX_CACHE_SIZE": "0",
-        }
-        last: deque[str] = deque(maxlen=_LAST_LINES)
-        with subprocess.Popen(
-            [*command, *(["--tensorflow"] if tensorflow else [])],
-            cwd=scratch,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=(Path(scratch) / "found.json").open("wb"),
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        ) as process:
-            assert process.stderr is not None  # it is a pipe
-            try:
-                for line in process.stderr:
-                    last.append(line.rstrip())
-                    if line.startswith("step: "):
-                        on_step(line.removeprefix("step: ").strip())
-            except BaseException:
-                process.kill()
-                raise
-        if process.returncode != 0:
+        arguments = [str(ROOT / "nlu" / "measure.py"), str(asked), str(figures), "--config", str(config)]
+        arguments += ["--tensorflow"] if tensorflow else []
+        code, last = training.run_python(ROOT, NLU_PYTHON, arguments, Path(scratch), on_line)
+        if code != 0:
             raise BotError("The pipeline could not be measured. It ended with:\n" + "\n".join(last))
-        found: dict[str, Any] = json.loads((Path(scratch) / "found.json").read_text())
+        found: dict[str, Any] = json.loads(figures.read_text())
         return found
 
 
 # -- CLINC150 ------------------------------------------------------------------------------------------------------
 
 
-def clinc(sides: Sequence[str], on_step: Callable[[str], None], *, full: bool = True) -> dict[str, dict[str, Any]]:
+def clinc(sides: Sequence[str], on_line: Callable[[str], None], *, full: bool = True) -> dict[str, dict[str, Any]]:
     """Figures by side: `ten` (the mean over SEEDS, `accuracy_sd` beside it) and `full`. Raises BotError.
 
     `full` False leaves the long training out.
@@ -155,8 +127,8 @@ def clinc(sides: Sequence[str], on_step: Callable[[str], None], *, full: bool = 
             with tempfile.NamedTemporaryFile("w", suffix=".yml") as config:
                 yaml.safe_dump(_config(side), config, sort_keys=False)
                 config.flush()
-                told = lambda step: on_step(f"{side}, {name}: {step}")  # noqa: E731  # one line, one use
-                return measure(work, Path(config.name), told, tensorflow=side == "stock_rasa")
+                on_line(f"{side}, {name}")
+                return measure(work, Path(config.name), on_line, tensorflow=side == "stock_rasa")
 
         runs = [run(draw(content["train"], seed), f"seed {seed}") for seed in SEEDS]
         ten = {key: statistics.fmean(each[key] for each in runs) for key in runs[0]}

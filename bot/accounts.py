@@ -66,6 +66,11 @@ class Visitor:
         """Whether this role answers tickets."""
         return self.role in ("agent", "admin")
 
+    @property
+    def designs(self) -> bool:
+        """Whether this role teaches the bot."""
+        return self.role in ("designer", "admin")
+
 
 def initials(name: str) -> str:
     """The first letters of the first and the last word of a name, upper case."""

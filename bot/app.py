@@ -18,6 +18,7 @@ from bot.db import Database, Waker
 from bot.rasa_client import RasaClient
 from bot.settings import ROOT, Settings, load_secrets
 from bot.web import access, booking_page, internal, login, pages, stream, twilio
+from bot.web.console import models
 from bot.web.console import routes as console
 from bot.web.simulator import routes as simulator
 from bot.web.state import Parley, parley
@@ -48,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Parley", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/healthz", healthz, dependencies=[Depends(access.public)])
     app.add_api_route("/readyz", readyz, dependencies=[Depends(access.public)])
-    for module in (twilio, internal, login, booking_page, stream, console):
+    for module in (twilio, internal, login, booking_page, stream, console, models):
         app.include_router(module.router)
     if settings.carrier == "simulator":
         app.include_router(simulator.router)

@@ -148,24 +148,65 @@ def run(name: Annotated[str, typer.Argument(metavar="web|worker|sender")], port:
         raise typer.BadParameter("a process is web, worker or sender")
 
 
-@app.command(epilog="Example: ./parley train")
+@app.command(epilog="Example: ./parley train --evaluate")
 def train(
     again: Annotated[bool, typer.Option("--again", help="Train even where a model fits the data.")] = False,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Then judge the model; exit 1 where it is worse than the one before.")
+    ] = False,
 ) -> None:
-    """Train the language model on data/, domain.yml and config.yml."""
+    """Train the language model on data/, domain.yml and config.yml.
+
+    --evaluate reads the held-out texts of nlu/tests/heldout.yml and plays the golden conversations, compares with the
+    model accepted last, and keeps a report that /console/models shows.
+    """
     from bot.insight import training
     from bot.supervisor import NLU_PYTHON
 
-    fitting = training.newest_model(ROOT)
-    if fitting is not None and not again:
-        out.print(f"The model fits the data already: {fitting.relative_to(ROOT)}.", highlight=False, soft_wrap=True)
-        return
-    if not NLU_PYTHON.exists():
-        raise BotError("Rasa's environment nlu/.venv is missing; ./parley train builds it")
+    model = training.newest_model(ROOT)
+    if model is not None and not again:
+        out.print(f"The model fits the data already: {model.relative_to(ROOT)}.", highlight=False, soft_wrap=True)
+    else:
+        if not NLU_PYTHON.exists():
+            raise BotError("Rasa's environment nlu/.venv is missing; ./parley train builds it")
+        began = time.perf_counter()
+        with _progress("training") as on_line:
+            model = training.train(ROOT, NLU_PYTHON, on_line)
+        _line("✓", f"trained {model.relative_to(ROOT)}", time.perf_counter() - began)
+    if evaluate:
+        _evaluate(model, NLU_PYTHON)
+
+
+def _evaluate(model: Path, python: Path) -> None:
+    """Judge a trained model and keep the report. Exits 1 where it is refused."""
+    from bot.insight import evaluation
+
     began = time.perf_counter()
-    with _progress("training") as on_line:
-        model = training.train(ROOT, NLU_PYTHON, on_line)
-    _line("✓", f"trained {model.relative_to(ROOT)}", time.perf_counter() - began)
+    with _progress("evaluating") as on_line:
+        readings = evaluation.read(ROOT, python, model, evaluation.held_out(ROOT), on_line)
+    _line("✓", f"read {len(readings)} held-out texts", time.perf_counter() - began)
+    played = _step(
+        "golden conversations",
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "tests/test_conversations.py"],
+    )
+    old = evaluation.last_accepted(ROOT / "models", but=model)
+    report = evaluation.Report(
+        model=model.name.removesuffix(".tar.gz"),
+        compared_with=old.model if old is not None else None,
+        readings=readings,
+        conversations="passed" if played else "broken",
+        reasons=evaluation.judge(readings, old.readings if old is not None else [], "passed" if played else "broken"),
+    )
+    evaluation.keep(report, model)
+    out.print(evaluation.verdict(report, old), highlight=False, soft_wrap=True)
+    figures = {"macro-F1": report.macro_f1, "asked back": report.asked_back, "acted on wrongly": report.acted_wrongly}
+    out.print("  ".join(f"{name} {value:.1%}" for name, value in figures.items()), highlight=False)
+    for meant, read, count in report.confusions[:5]:
+        out.print(f"[dim]  {count} of {meant} read as {read}[/]", highlight=False)
+    for reason in report.reasons:
+        out.print(f"[red]  {escape(reason)}[/]", highlight=False, soft_wrap=True)
+    if not report.accepted:
+        raise typer.Exit(1)
 
 
 @contextlib.contextmanager

@@ -1,20 +1,18 @@
 """Trains the pipeline of config.yml on texts of any kind and scores it on others; it measures and changes nothing.
 
-A script of its own process, so that the memory it reports is the pipeline's: `python measure.py JOB --config F` with
-JOB a JSON file of `train` and `test` (lists of [text, intent]) and `oos` (texts that belong to no intent, or null).
-Prints one JSON object; what it is doing goes to standard error.
+A process of its own, so that the memory it reports is the pipeline's: `python measure.py JOB FIGURES --config F` with
+JOB a JSON file of `train` and `test` (lists of [text, intent]) and `oos` (texts that belong to no intent, or null), and
+FIGURES the JSON file it writes.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import math
 import os
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -30,6 +28,7 @@ def main() -> None:
     """Do one job."""
     parser = argparse.ArgumentParser()
     parser.add_argument("job", type=Path)
+    parser.add_argument("figures", type=Path)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--tensorflow", action="store_true", help="for a config that needs it, such as stock DIET")
     asked = parser.parse_args()
@@ -38,10 +37,7 @@ def main() -> None:
     if not asked.tensorflow:
         lean.install()
     job = json.loads(asked.job.read_text())
-    # Rasa prints to standard output, which is for the figures alone.
-    with contextlib.redirect_stdout(sys.stderr):
-        found = asyncio.run(run(job, asked.config))
-    print(json.dumps(found))
+    asked.figures.write_text(json.dumps(asyncio.run(run(job, asked.config))))
 
 
 async def run(job: dict[str, Any], config: Path) -> dict[str, Any]:
@@ -100,7 +96,7 @@ async def _read(text: str, agent: Any) -> tuple[str | None, float, float]:
 
 
 def _say(step: str) -> None:
-    print(f"step: {step}", file=sys.stderr, flush=True)
+    print(step, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Opt-outs in free words are heard and nothing else is, on texts nobody saw who made the rules, the data and the lines."""
+"""Opt-outs in free words are heard, and nothing else is, on texts unseen by whoever made rules, data and lines."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.opt_outs import measure
 
 pytestmark = pytest.mark.xdist_group("engine")
 
-#: tests/blind/README.md tells how a blind set comes about; until this one is there the sample keeps the measure running.
+#: Until this set is there, the sample keeps the measure running.
 BLIND = Path(__file__).parent / "blind" / "opt_outs.yml"
 SAMPLE = Path(__file__).parent / "opt_outs_sample.yml"
 #: The goal, and the floor.

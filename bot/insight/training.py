@@ -8,7 +8,7 @@ import os
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bot.errors import BotError
@@ -66,8 +66,23 @@ def train(root: Path, python: Path, on_line: Callable[[str], None]) -> Path:
 
 def _run_rasa(root: Path, python: Path, scratch: Path, name: str, on_line: Callable[[str], None]) -> None:
     made_from = {"--domain": root / "domain.yml", "--config": root / "config.yml", "--data": root / "data"}
-    command = [str(python), "-m", "parley_nlu", "train", "--out", str(scratch), "--fixed-model-name", name]
-    command += [str(part) for pair in made_from.items() for part in pair]
+    arguments = ["-m", "parley_nlu", "train", "--out", str(scratch), "--fixed-model-name", name]
+    arguments += [str(part) for pair in made_from.items() for part in pair]
+    code, last = run_python(root, python, arguments, scratch, on_line)
+    if code < 0:
+        ended = f"Training was ended by signal {-code}; if nobody did that, the host ran out of memory."
+        raise TrainingFailed("\n".join([ended, *last]))
+    if code != 0:
+        raise TrainingFailed("Rasa could not train a model. It ended with:\n" + "\n".join(last))
+
+
+def run_python(
+    root: Path, python: Path, arguments: Sequence[str], folder: Path, on_line: Callable[[str], None]
+) -> tuple[int, Sequence[str]]:
+    """Run the Python of the nlu environment in `folder`: its exit code, negative for a signal, and the last lines.
+
+    `on_line` gets each line it writes as it comes, be it output or error.
+    """
     environment = {
         **os.environ,
         "PYTHONPATH": str(root / "nlu"),
@@ -78,25 +93,21 @@ def _run_rasa(root: Path, python: Path, scratch: Path, name: str, on_line: Calla
     }
     last: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(
-        command,
-        cwd=scratch,
+        [str(python), *arguments],
+        cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    ) as rasa:
-        assert rasa.stdout is not None  # it is a pipe
+    ) as process:
+        assert process.stdout is not None  # it is a pipe
         try:
-            for line in rasa.stdout:
+            for line in process.stdout:
                 last.append(line.rstrip())
                 on_line(last[-1])
         except BaseException:
-            rasa.kill()  # leaving the block would wait for the whole training
+            process.kill()  # leaving the block would wait for the whole work
             raise
-    if rasa.returncode < 0:
-        ended = f"Training was ended by signal {-rasa.returncode}; if nobody did that, the host ran out of memory."
-        raise TrainingFailed("\n".join([ended, *last]))
-    if rasa.returncode != 0:
-        raise TrainingFailed("Rasa could not train a model. It ended with:\n" + "\n".join(last))
+    return process.returncode, last

@@ -74,6 +74,8 @@ class session:  # noqa: N801  # reads as a verb's object where routes use it: De
 anyone: Final = session()
 #: Those who answer tickets.
 agent: Final = session("agent", "admin")
+#: Those who teach the bot.
+designer: Final = session("designer", "admin")
 
 
 def declared(route: BaseRoute | RouteContext) -> set[str]:
