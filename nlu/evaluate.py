@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -32,9 +33,12 @@ def main() -> None:
 async def read(model: str, texts: list[str]) -> list[list[Any]]:
     """The reading of each text."""
     from rasa.core.agent import Agent
+    from rasa.utils.log_utils import configure_structlog
 
     from parley_nlu.channel import parse, reading
 
+    # Rasa would write down every text it reads.
+    configure_structlog(logging.WARNING)
     agent = Agent.load(model)
     found = []
     for number, text in enumerate(texts):
