@@ -310,7 +310,8 @@ class Conversations:
             return await self._settle(known, match, watch, gone)
         if match.intent is None:
             why = f"Read as the answer {match.label} to our question."
-            return outcomes.answered(match, Reading(match.reads, 1.0), why)
+            entities = _named_in(known.body, _mentions(known.body, known), match.reads)
+            return outcomes.answered(match, Reading(match.reads, 1.0, entities=entities), why)
         asked_text = str(match.question.payload.get("text") or known.body)
         asking = Asking(
             asked_text if match.question.kind == "clarify" else known.body,
@@ -409,10 +410,8 @@ class Conversations:
             return outcomes.give_up("failed_action", "Rasa refused this text; a person has it.")
         watch.lap("rasa")
         entities = [entity.model_dump() for entity in understood.entities]
-        entities += mentions
+        entities += _named_in(asking.words, mentions, understood.intent)
         entities += [{"entity": "time", "value": value} for value in named]
-        if understood.intent == "give_rating":
-            entities += _rating(asking.words)
         reading = Reading(
             understood.intent,
             understood.confidence,
@@ -588,14 +587,31 @@ async def _mark_undone(session: AsyncSession, effect_ids: Sequence[int], now: da
 
 
 def _mentions(words: str, known: Facts) -> list[dict[str, Any]]:
-    """What of the shop's own is named in the words, each by its key; that changes daily, models do not."""
+    """What of the shop's own is named in the words, each by its key; that changes daily, models do not.
+
+    `start` and `end` (characters, `end` exclusive) are where the words name it; a preference has no one place.
+    """
     named = [_Named(f"{thing.entity}:{thing.key}", thing.names) for thing in known.things]
-    found = [mention.key.split(":", 1) for mention in catalogue.find_mentions(words, named)]
+    found = [(mention.key.split(":", 1), mention) for mention in catalogue.find_mentions(words, named)]
     liked = [preferences.read_liking(words, preference) for preference in known.shop.content.preferences]
     return [
-        *({"entity": entity, "value": key} for entity, key in found),
+        *({"entity": kind, "value": key, "start": each.start, "end": each.end} for (kind, key), each in found),
         *({"entity": "preference", "value": value} for value in liked if value is not None),
     ]
+
+
+def _named_in(words: str, mentions: Sequence[dict[str, Any]], intent: str | None) -> list[dict[str, Any]]:
+    """What is named in the words, for people to see: in the contact's own words where they stand, and once a place.
+
+    A taste and a score are only told where the text is about them: "nova heels" names a product, "2" may be a time.
+    """
+    told = {
+        (item["entity"], item["start"]): {**item, "value": words[item["start"] : item["end"]]}
+        for item in mentions
+        if "start" in item
+    }
+    tastes = [item for item in mentions if item["entity"] == "preference" and intent == "state_preference"]
+    return [*told.values(), *tastes, *(_rating(words) if intent == "give_rating" else [])]
 
 
 def _names_alone(words: str, known: Facts) -> bool:
