@@ -11,7 +11,7 @@ from bot.values import Say, Value
 
 
 class OptOut(ShopAction):
-    """Reads a text as an opt-out; unsure is an opt-out too (bot/outreach/opt_outs.py decides before it is asked)."""
+    """Reads a text as an opt-out; unsure is an opt-out too (bot.outreach.opt_outs decides first)."""
 
     called = "action_opt_out"
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from bot import clock, consent
 from bot.consent import read_keyword
 from bot.db import Database
-from bot.tables import ConsentEvent, Contact
+from bot.tables import ConsentEvent, Contact, ContestEntry
 
 OPT_OUTS = [
     "STOP", "stop", "Stop.", " sToP!! ", "S T O P", "STOPALL", "stop all", "Unsubscribe", "REVOKE", "OPTOUT", "opt out",
@@ -131,6 +131,19 @@ async def test_start_restores_marketing_only_where_it_stood(db: Database) -> Non
         purpose: line.action for purpose, line in anns.items()
     }
     assert {"opted_in"} == {line.action for line in bobs.values()}
+
+
+async def test_an_opt_out_leaves_every_contest(db: Database) -> None:
+    """Who opts out is in no contest any more, in the same transaction, and each one left is told of once."""
+    ann = await stored_contact(db)
+    async with db.begin() as session:
+        session.add(ContestEntry(id=uuid4(), contest="WIN200", contact_id=ann.id, entered_at=clock.now()))
+    async with db.begin() as session:
+        first = await consent.opt_out(session, ann, "STOP", "keyword", uuid4(), clock.now())
+        second = await consent.opt_out(session, ann, "STOP", "keyword", uuid4(), clock.now())
+
+    assert ["consent.opted_out", "contest.left"] == [changed.kind for changed in first]
+    assert ["consent.opted_out"] == [changed.kind for changed in second]
 
 
 async def test_a_ledger_line_names_nobody_by_itself(db: Database) -> None:

@@ -27,6 +27,7 @@ TEXTS: dict[str, tuple[list[str], list[str]]] = {
     "again": (["start the texts again"], ["never start the texts again"]),
     "asks to get texts": (["put me on your list"], ["put me on your do not text list"]),
     "goes on": (["please don't stop texting me"], ["why don't you stop texting me"]),
+    "asks whether": (["did I unsubscribe?"], ["I unsubscribe"]),
     "gave it wrong": (["I gave you the wrong number"], ["you have the wrong number"]),
     "not meant": (["I didn't mean to unsubscribe"], ["I mean to unsubscribe"]),
     "somebody else will not stop": (["my sister won't stop praising them"], ["you won't stop, will you"]),
@@ -75,6 +76,10 @@ TEXTS: dict[str, tuple[list[str], list[str]]] = {
     "Spanish: not wanted": (["no quiero sus promociones"], ["no quiero la cita"]),
     "Spanish: wrong number": (["número equivocado"], ["producto equivocado"]),
     # what is about something else
+    "delight": (["stop, these are adorable"], ["stop, these are too many"]),
+    "asks too much": (["stop asking"], ["I am asking you to stop"]),
+    "wrong on something": (["wrong number on the receipt"], ["wrong number"]),
+    "Spanish: something else": (["número de orden equivocado"], ["número equivocado"]),
     "drops in": (["may I stop by"], ["may I stop this"]),
     "nothing stops": (["she never stops"], ["she sometimes stops"]),
     "a booking": (["get rid of my styling thing"], ["get rid of my number"]),
@@ -152,7 +157,7 @@ def test_a_long_text_takes_no_long_time(text: str) -> None:
 
 
 #: About what is reached, less a text or two, for trainings differ by machine: docs/benchmarks.md has the figures.
-RECALL, FALSE_STOPS = 0.97, 0.02
+RECALL, FALSE_STOPS = 0.97, 0.03
 
 
 @pytest.mark.xdist_group("engine")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from bot.errors import RasaRefused, RasaUnavailable
-from bot.rasa_client import RasaClient, RasaTurn
+from bot.rasa_client import Guess, RasaClient, RasaTurn, Reading
 from bot.supervisor import free_port
 from bot.values import HandOver, Say
 
@@ -320,3 +320,15 @@ async def test_ready_is_what_health_says(rasa: StandIn, client: RasaClient) -> N
     rasa.says(503, {"ready": False, "model": None})
 
     assert (True, False) == (ready, await client.ready())
+
+
+def test_a_reading_known_to_be_wrong_leaves_its_part_to_the_others() -> None:
+    """The next best reading stands in where it is more likely than not; the parts still make one."""
+    ranking = [Guess(name=name, confidence=part) for name, part in (("opt_out", 0.6), ("deny", 0.3), ("bye", 0.1))]
+    read = Reading(intent="opt_out", confidence=0.6, ranking=ranking, entities=[], unclear=False)
+    left = read.without("opt_out")
+
+    assert (0.6, 0.0) == (read.likely("opt_out"), read.likely("greet"))
+    assert ("deny", False, 0.0) == (left.intent, left.unclear, left.likely("opt_out"))
+    assert [0.75, 0.25] == [pytest.approx(guess.confidence) for guess in left.ranking]
+    assert left.without("deny").without("bye").unclear
