@@ -68,7 +68,7 @@ class Visitor:
 
     @property
     def designs(self) -> bool:
-        """Whether this role teaches the bot."""
+        """Whether this role decides what the bot learns."""
         return self.role in ("designer", "admin")
 
 

@@ -15,10 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from actions import all_actions
 from bot import clock, live, logs
 from bot.db import Database, Waker
+from bot.insight.review import Library
 from bot.rasa_client import RasaClient
 from bot.settings import ROOT, Settings, load_secrets
 from bot.web import access, booking_page, internal, login, pages, stream, twilio
-from bot.web.console import models
+from bot.web.console import models, review
 from bot.web.console import routes as console
 from bot.web.simulator import routes as simulator
 from bot.web.state import Parley, parley
@@ -37,7 +38,8 @@ def create_app(settings: Settings) -> FastAPI:
         stream_of_events = live.Stream(db)
         await stream_of_events.start()
         async with httpx.AsyncClient(trust_env=False, timeout=30.0) as http:
-            app.state.parley = Parley(settings, secrets, db, Waker(db), stream_of_events, http)
+            library = Library(settings.examples_dir)
+            app.state.parley = Parley(settings, secrets, db, Waker(db), stream_of_events, http, library)
             app.state.rasa = RasaClient(settings.rasa_url, secrets.internal_token, 2.0, http)
             app.state.actions = ActionExecutor()
             for action in all_actions(db):
@@ -49,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Parley", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/healthz", healthz, dependencies=[Depends(access.public)])
     app.add_api_route("/readyz", readyz, dependencies=[Depends(access.public)])
-    for module in (twilio, internal, login, booking_page, stream, console, models):
+    for module in (twilio, internal, login, booking_page, stream, console, review, models):
         app.include_router(module.router)
     if settings.carrier == "simulator":
         app.include_router(simulator.router)

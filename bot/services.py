@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 OWNER, APP, DATABASE = "parley_owner", "parley_app", "parley"
 #: What may only be added to; and what may be added and, for erasure, taken away.
 LEDGER, EVIDENCE = "consent_events", "consent_evidence"
+#: Who labelled what, likewise.
+REVIEW = "review_events"
 
 POSTGRES_MAJOR = "18"
 #: PostgreSQL refuses to run as root, so root lends it this user.
@@ -513,7 +515,7 @@ def _alembic() -> Any:
 
 
 def _grant(connection: "Connection", app_role: str) -> None:
-    """What the engine may do with each table: everything but change the consent ledger, the schema or its version."""
+    """What the engine may do with each table: everything but change a ledger, the schema or its version."""
     from sqlalchemy import text
 
     known = text("SELECT quote_ident(rolname) FROM pg_roles WHERE rolname = :role")
@@ -528,7 +530,12 @@ def _grant(connection: "Connection", app_role: str) -> None:
     tables = connection.execute(
         text("SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
     ).scalars()
-    rights = {LEDGER: "SELECT, INSERT", EVIDENCE: "SELECT, INSERT, DELETE", "alembic_version": "SELECT"}
+    rights = {
+        LEDGER: "SELECT, INSERT",
+        REVIEW: "SELECT, INSERT",
+        EVIDENCE: "SELECT, INSERT, DELETE",
+        "alembic_version": "SELECT",
+    }
     for table in tables:
         connection.execute(text(f"REVOKE ALL ON public.{table} FROM {role}"))
         right = rights.get(table, "SELECT, INSERT, UPDATE, DELETE")

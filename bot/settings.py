@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     parts_per_second: float | None = Field(None, gt=0, description="Pace of the number in parts per second.")
 
     shop_file: Path = Field(ROOT / "shop.yml", description="Brand, hours, locations, services and staff of the shop.")
+    examples_dir: Path = Field(ROOT / "data", description="Folder of the training examples the review queue adds to.")
     desk_minutes: int = Field(15, ge=1, description="Minutes within which a person usually answers.")
     stop_line_on_every_text: bool = Field(False, description="Add the opt-out line to every text, replies included.")
 

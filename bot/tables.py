@@ -526,6 +526,7 @@ class Turn(Base):
             "decision IN ('keyword', 'answer', 'flow', 'bot', 'clarify', 'ticket', 'silent')", name="decision"
         ),
         Index("ix_turns_conversation_id_ended_at", "conversation_id", "ended_at"),
+        Index("ix_turns_ended_at", "ended_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -651,6 +652,36 @@ class LoginAttempt(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     subject: Mapped[str]
     tried_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ReviewEvent(Base):
+    """What somebody said of a text's meaning, append-only: action proposed | labelled | skipped | reopened.
+
+    `key` stands for all texts that differ only in case, blanks and closing punctuation; its latest line is its state.
+    `message_id` is a text it was said of. `text`, `file` and `diff` are what a label put into the training data;
+    `moved` is the example as it stood under the intent `moved_from`; `written` is false where no file was changed.
+    """
+
+    __tablename__ = "review_events"
+    __table_args__ = (
+        CheckConstraint("action IN ('proposed', 'labelled', 'skipped', 'reopened')", name="action"),
+        Index("ix_review_events_key_id", "key", "id"),
+        Index("ix_review_events_created_at", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    key: Mapped[str]
+    message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id", ondelete="SET NULL"), index=True)
+    action: Mapped[str]
+    intent: Mapped[str | None]
+    text: Mapped[str | None]
+    moved_from: Mapped[str | None]
+    moved: Mapped[str | None]
+    file: Mapped[str | None]
+    diff: Mapped[str | None]
+    written: Mapped[bool] = mapped_column(Boolean, default=False)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime]
 
 
 class PageEvent(Base):

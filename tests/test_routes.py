@@ -144,7 +144,7 @@ async def test_a_role_that_answers_no_tickets_is_refused_in_words(browser: httpx
 
     assert console.status_code == 403
     assert "Your role is designer; this needs agent or admin." in console.text
-    assert start.headers["location"] == "/simulator/"
+    assert start.headers["location"] == "/console/review"
 
 
 async def test_the_private_side_wants_the_engines_token(browser: httpx.AsyncClient) -> None:

@@ -74,7 +74,7 @@ class session:  # noqa: N801  # reads as a verb's object where routes use it: De
 anyone: Final = session()
 #: Those who answer tickets.
 agent: Final = session("agent", "admin")
-#: Those who teach the bot.
+#: Those who decide what the bot learns.
 designer: Final = session("designer", "admin")
 
 

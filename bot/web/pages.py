@@ -278,8 +278,10 @@ async def _on_failure(request: Request, exc: Exception) -> Response:
 
 
 async def home(request: Request) -> Response:
-    """The start: the console, or the simulator for those who answer no tickets."""
+    """The start: the console, or for those who answer no tickets the review queue or the simulator."""
     visitor = await visitor_of(request)
+    if visitor is not None and visitor.designs and not visitor.answers:
+        return RedirectResponse("/console/review", 303)
     simulator = visitor is not None and not visitor.answers and parley(request).settings.carrier == "simulator"
     return RedirectResponse("/simulator/" if simulator else "/console/", 303)
 

@@ -6,13 +6,14 @@ import httpx
 from starlette.requests import HTTPConnection
 
 from bot.db import Database, Waker
+from bot.insight.review import Library
 from bot.live import Stream
 from bot.settings import Secrets, Settings
 
 
 @dataclass(frozen=True)
 class Parley:
-    """The web process's own things; `http` talks only to this engine and its Rasa."""
+    """The web process's own things; `http` talks only to this engine and its Rasa, `library` has the examples."""
 
     settings: Settings
     secrets: Secrets
@@ -20,6 +21,7 @@ class Parley:
     waker: Waker
     live: Stream
     http: httpx.AsyncClient
+    library: Library
 
 
 def parley(request: HTTPConnection) -> Parley:

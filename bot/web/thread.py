@@ -83,7 +83,8 @@ class Event:
 class Text:
     """One text. `author` is contact, bot, agent or shop; `tail` marks the last of several in one breath.
 
-    `speaker` names the author for people; `mark` is what stands in small beside the time.
+    `speaker` names the author for people; `mark` is what stands in small beside the time. `turn_id` is there where the
+    text has a turn of its own, whose reading can be corrected.
     """
 
     kind: ClassVar[str] = "text"
@@ -104,6 +105,7 @@ class Text:
     trouble: bool
     pending: bool
     tail: bool
+    turn_id: UUID | None
 
     @property
     def tone(self) -> str:
@@ -231,6 +233,7 @@ def _text(row: Row[Any], same_breath: bool, zone: ZoneInfo) -> Text:
         trouble=message.status in _TROUBLE,
         pending=message.status in _PENDING,
         tail=not same_breath,
+        turn_id=turn.id if turn is not None else None,
     )
 
 

@@ -114,6 +114,8 @@ async def _page(
         longest=MAX_CHARACTERS,
         reasons=thread.REASONS,
         items=opened.items if opened is not None else [],
+        teach="/console/teach/",
+        taught=opened.taught if opened is not None else {},
         earlier_url=place.href(texts=MOST_TEXTS) if place.texts < MOST_TEXTS else None,
     )
 

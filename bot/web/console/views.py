@@ -1,6 +1,6 @@
 """What the console shows, read in a fixed number of queries whatever the inbox holds; it changes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
@@ -11,6 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import consent, outbox, tickets
+from bot.insight import review
 from bot.shop import bookings, orders
 from bot.shop.bookings import BookingView
 from bot.shop.orders import OrderView
@@ -253,6 +254,8 @@ class Standing:
 class Open:
     """The middle and right panes: a conversation, the ticket it is looked at for, and what is known of its contact.
 
+    `taught` says what became of each corrected reading, by its turn.
+
     `ticket` is None while only the bot answers; `elsewhere` is another ticket of the conversation that is open.
     """
 
@@ -270,6 +273,7 @@ class Open:
     standing: Standing
     bookings: Sequence[BookingView]
     order: OrderView | None
+    taught: Mapping[UUID, str]
 
     @property
     def live(self) -> bool:
@@ -333,6 +337,7 @@ async def _open(
         standing=standing(lines, conversation.carrier_blocked),
         bookings=await bookings.upcoming(session, contact.id, now),
         order=bought[0] if bought else None,
+        taught=await review.taught(session, conversation.id),
     )
 
 
