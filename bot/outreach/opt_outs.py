@@ -193,7 +193,8 @@ KEEPS: tuple[Rule, ...] = (
         "asks to get texts",
         rf"^{_PLEASE}(?:resubscribe|subscribe|rejoin|reactivate|opt in|opting in|unstop|keep text|keep them|sign "
         rf"(?:me )?up|put me on|add me to|start text|text me|can i get|how do i (?:get|join|sign up|subscribe|"
-        rf"opt in|start))\b(?!.*\b(?:do not|dnc|no call|not call|not contact|not text|blacklist|block|off|out|"
+        rf"opt in|start))\b(?!.*\b(?:do not|dnc|no call|not call|not contact|not text|blacklist|suppression|block|"
+        rf"off|out|"
         rf"stop|removed|unsubscribed|rid|without|illegal|consent|not)\b)",
     ),
     _row(
@@ -209,12 +210,16 @@ KEEPS: tuple[Rule, ...] = (
     ),
     _row(
         "goes on",
-        r"(?<!why )(?<!you )(?<!they )\b(?:do not|please not)(?: ever| please)? (?:stop|quit|end)(?: (?:text|message|"
+        r"(?<!why )(?<!you )(?<!they )\b(?:do not|please not|never)(?: ever| please)? (?:stop|quit|end)(?: (?:text|"
+        r"message|"
         r"send|sending|"
         r"the|your|my|those|these|them|doing|now|me)\b|$)",
         r"(?<!why )(?<!you )(?<!they )\b(?:do not|please not)(?: ever| please)? (?:take (?:me|my \w+) off|"
         r"remove (?:me|my)|delete "
         r"(?:me|my)|unsubscribe|opt me out|drop me|cancel my (?:text|subscription))\b",
+        r"\bdo not you (?:dare|ever) stop\b",
+        r"\b(?:like|love|enjoy) (?:getting|receiving|"
+        r"hearing)\b(?<!not like getting)(?<!not enjoy getting)(?<!not love getting)",
     ),
     _row(
         "gave it wrong",
@@ -222,6 +227,7 @@ KEEPS: tuple[Rule, ...] = (
         r"wrote|left|listed|given|"
         r"dialed|called|sent|pressed|hit|picked|chose|charged)\b(?: \w+){0,4} wrong\b",
         r"\b(?:i|we)(?: \w+)? (?:text|message|have|got|had)\b (?:the |a )?wrong\b",
+        r"\b(?:gave|delivered|handed|shipped|mailed|entered|typed)\b(?: \w+){0,4} wrong\b",
     ),
     _row(
         "not meant",
@@ -316,7 +322,7 @@ ASKS: tuple[Rule, ...] = (
         "off the list",
         r"(?<!wanna )\b(?:take|get|cross|strike|leave|keep|pull|remove|delete|drop|scratch|kick|scrub|erase|wipe|"
         r"clear|be|want|taken|removed|pulled)\b(?: (?!data|personal)\w+){0,6}? (?:off|from|out|out of|off of)"
-        r"(?: of)? (?:\w+ ){0,4}?(?<!waiting )(?<!as )(?<!xs )(?<!ys )(?<!wait )(?<!appointment )(?<!booking )(?<!styli"
+        r"(?: of)? (?:\w+ ){0,4}?(?<!waiting )(?<!(?<!thi)s )(?<!wait )(?<!appointment )(?<!booking )(?<!styli"
         r"s"
         r"t"
         r" "
@@ -446,7 +452,7 @@ ASKS: tuple[Rule, ...] = (
     ),
     _row(
         "somebody else's",
-        r"\b(?:this|that|it)(?: number| phone)? (?:is|was|does|are|used to)(?: be)?(?: not| no longer)? (?!my |"
+        r"\b(?:this|that|it)(?: number| phone)? (?:is|was|does|are|used to)(?: be)?(?: not| no longer)? (?!my |not my |"
         r"the right |the best |the correct )"
         r"(?:\w+ ){1,3}?(?:number|phone|cell|cellphone)(?: anymore| any more| now|"
         r" no more)?\b(?<!order number)(?<!tracking number)(?<!my number)(?<!new number)",
@@ -568,7 +574,7 @@ ASKS: tuple[Rule, ...] = (
     _row(
         "Spanish: do not send",
         r"\bno (?:me |nos |le |les )?(?:manden|mandes|mande|envien|envies|envie|escriban|escribas|escriba|"
-        r"contacten|contactes|contacte|molesten|molestes|moleste|texteen|textees|vuelvan a|vuelvas a|llamen)"
+        r"contacten|contactes|contacte|molesten|molestes|moleste|texteen|textees|vuelvan a|vuelvas a)"
         r"\b(?! (?:el|la|los|las|mi|un|una)\b(?! (?:mensajes?|textos?)))",
         r"\b(?:deje|deja|dejen|dejar|para|pare|paren|parar) de (?:mandar|enviar|escribir|molestar|textear|"
         r"contactar|llenar|fastidiar)\w*",
@@ -599,7 +605,7 @@ ASKS: tuple[Rule, ...] = (
     ),
     _row(
         "Spanish: wrong number",
-        r"\b(?:numero|telefono|persona|celular) (?:es )?(?:equivocad\w|incorrect\w)\b(?! firm)",
+        r"(?<!la )\b(?:numero|telefono|persona|celular) (?:es )?(?:equivocad\w|incorrect\w)\b(?! firm)",
         r"\b(?:se|te) equivoc\w+ de (?:numero|persona|telefono)",
         r"\bno soy \w+ (?:numero|se equivoc)",
         r"\beste no es el (?:numero|telefono) de\b",
@@ -618,10 +624,13 @@ ABOUT_ELSE: tuple[Rule, ...] = (
         r"obsessed)\b",
     ),
     _row("asks too much", r"\b(?:stop|quit) asking\b"),
-    _row("wrong on something", r"\bwrong (?:number|person|name) (?:on|for|in|i meant)\b"),
+    _row(
+        "wrong on something", r"\bwrong (?:number|person|name) (?:on|for|in|i meant)\b", r"\bmy number on (?:the|my)\b"
+    ),
     _row(
         "Spanish: something else",
-        r"\b(?:me equivoque|numero de (?:pedido|orden)|pedido|cita|orden|paquete|vestido|zapatos|tacon\w*|talla|"
+        r"\b(?:me equivoque|numero de (?:pedido|orden)|pedido|cita|orden|paquete|vestido|zapatos|botas|sandalias|"
+        r"tenis|camisa|color|ayuda|tacon\w*|talla|"
         r"envio)\b",
         r"\b(?:quiero mas mensajes|inscrib\w+|darme de alta)\b",
     ),
