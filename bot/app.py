@@ -99,7 +99,7 @@ async def readyz(request: Request) -> JSONResponse:
 def serve(settings: Settings) -> None:
     """Run the web process until SIGTERM."""
     logs.start(settings.log_level, "web")
-    clock.start(settings.clock_offset_seconds)
+    clock.start(settings.clock_offset_seconds, settings.clock_file)
     uvicorn.run(
         create_app(settings),
         host=settings.host,

@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         return self.data_dir / "logs"
 
     @property
+    def clock_file(self) -> Path | None:
+        """Where the simulator keeps how far its page moved the clock; None with a real carrier, whose clock stands."""
+        return self.data_dir / "clock" if self.carrier == "simulator" else None
+
+    @property
     def number_kind(self) -> str:
         """What kind the default number is: as set, else as the number looks; the simulator's is a short code."""
         if self.sender_kind is not None:

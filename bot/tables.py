@@ -514,6 +514,51 @@ class SimulatorMessage(Base):
     accepted_at: Mapped[datetime]
 
 
+class SimulatorFault(Base):
+    """A fault ordered on the simulator's page for the next text from or to a phone, and what became of it.
+
+    `texts` are the contact's texts it took hold of, as objects of carrier_id, body, media and arrived_at (ISO 8601,
+    null before); of a text of ours `message_id` says which. Kinds up to `tapback` are on the way in, the others out.
+    """
+
+    __tablename__ = "simulator_faults"
+    __table_args__ = (
+        CheckConstraint(
+            "kind IN ('duplicate', 'reordered', 'delayed', 'picture', 'burst', 'tapback', "
+            "'blocked', 'failed', 'no_receipt', 'lost_answer')",
+            name="kind",
+        ),
+        Index("ix_simulator_faults_phone_id", "phone", "id"),
+        Index(
+            "ix_simulator_faults_due_at",
+            "due_at",
+            postgresql_where=text("due_at IS NOT NULL AND ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    phone: Mapped[str]
+    kind: Mapped[str]
+    code: Mapped[str | None]
+    seconds: Mapped[int | None]
+    ordered_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    texts: Mapped[list[Any]] = mapped_column(default=list)
+    message_id: Mapped[UUID | None] = mapped_column(index=True)
+
+
+class ClockMove(Base):
+    """The clock moved on the simulator's page, from one instant of its own to another; a session's test repeats it."""
+
+    __tablename__ = "clock_moves"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    moved_from: Mapped[datetime] = mapped_column(index=True)
+    moved_to: Mapped[datetime]
+
+
 # -- turns ---------------------------------------------------------------------------------------------------------
 
 

@@ -166,7 +166,7 @@ def carrier(settings: Settings, secrets: Secrets, db: Database, http: httpx.Asyn
 
 def _prepare(settings: Settings, kind: str) -> Secrets:
     logs.start(settings.log_level, kind)
-    clock.start(settings.clock_offset_seconds)
+    clock.start(settings.clock_offset_seconds, settings.clock_file)
     return load_secrets(settings)
 
 

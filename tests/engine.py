@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID, uuid4
@@ -48,7 +48,6 @@ class Engine:
         self.folder = Path(tempfile.mkdtemp(prefix="parley-engine-"))
         self.port, self.rasa_port = supervisor.free_port(), supervisor.free_port()
         self.offset = (START - datetime.now(UTC)).total_seconds()
-        clock.start(self.offset)
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")},
             "PARLEY_DATA_DIR": str(self.folder),
@@ -74,6 +73,7 @@ class Engine:
             sender_number=NUMBER,
             **chosen,  # type: ignore[arg-type]  # pydantic reads each value from its words
         )
+        clock.start(self.offset, self.settings.clock_file)
         self.secrets: Secrets = load_secrets(self.settings)
         self.login = ("agent@example.com", secrets.token_urlsafe(12))
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -161,6 +161,11 @@ class Engine:
                 self.kill(name)
         self._http.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def move_clock(self, by: timedelta | None) -> None:
+        """Move the clock of every process on, as the simulator's page does; None puts it back to where it was."""
+        clock.start(self.offset, self.settings.clock_file)
+        clock.move(clock.moved() + by if by is not None else timedelta(0))
 
     # -- the carrier's side ----------------------------------------------------------------------------------------
 
