@@ -1,5 +1,6 @@
 """The web process: builds what pages and webhooks share, mounts them, and starts nothing at import."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -21,6 +22,7 @@ from bot.settings import ROOT, Settings, load_secrets
 from bot.web import access, booking_page, internal, login, pages, stream, twilio
 from bot.web.console import models, review
 from bot.web.console import routes as console
+from bot.web.simulator import faults
 from bot.web.simulator import routes as simulator
 from bot.web.state import Parley, parley
 
@@ -44,7 +46,10 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.actions = ActionExecutor()
             for action in all_actions(db):
                 app.state.actions.register_action(action)
+            held_back = asyncio.create_task(faults.run(app.state.parley)) if settings.carrier == "simulator" else None
             yield
+            if held_back is not None:
+                held_back.cancel()
         await stream_of_events.close()
         await db.close()
 

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     carrier_answers: bool | None = Field(None, description="Whether the carrier answers STOP, START and HELP itself.")
     parts_per_second: float | None = Field(None, gt=0, description="Pace of the number in parts per second.")
 
+    part_cents: float = Field(
+        0.83, ge=0, description="What your carrier bills for one part of a text, in US cents; pages tell costs by it."
+    )
+
     shop_file: Path = Field(ROOT / "shop.yml", description="Brand, hours, locations, services and staff of the shop.")
     examples_dir: Path = Field(ROOT / "data", description="Folder of the training examples the review queue adds to.")
     desk_minutes: int = Field(15, ge=1, description="Minutes within which a person usually answers.")

@@ -550,12 +550,16 @@ class SimulatorFault(Base):
 
 
 class ClockMove(Base):
-    """The clock moved on the simulator's page, from one instant of its own to another; a session's test repeats it."""
+    """The clock moved on the simulator's page, from one instant of its own to another; a session's test repeats it.
+
+    `after_seq` is the number of the last message before it: a clock that is put back leaves times in no order.
+    """
 
     __tablename__ = "clock_moves"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    moved_from: Mapped[datetime] = mapped_column(index=True)
+    after_seq: Mapped[int] = mapped_column(BigInteger, index=True)
+    moved_from: Mapped[datetime]
     moved_to: Mapped[datetime]
 
 

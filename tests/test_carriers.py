@@ -1,7 +1,7 @@
 """What every carrier promises, asked of each one alike: the simulator on its database, Twilio against its stand-in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,12 +19,12 @@ from starlette.routing import Route
 from bot import clock
 from bot.carriers import twilio
 from bot.carriers.base import Carrier, InboundText, Outgoing, ReceiptReport
-from bot.carriers.simulator import Simulator
+from bot.carriers.simulator import FAILURES, Simulator
 from bot.carriers.twilio import Twilio
 from bot.db import Database
-from bot.errors import OutcomeUnknown
+from bot.errors import OutcomeUnknown, Unsubscribed
 from bot.supervisor import free_port
-from bot.tables import SimulatorMessage
+from bot.tables import SimulatorFault, SimulatorMessage
 from tests.twilio_server import TwilioServer
 
 NUMBER, OTHER = "+13125550142", "+13125550143"
@@ -62,10 +62,16 @@ class Case:
     door: Door
     #: The carrier's ids under which it shows a text, one a hand-over.
     shown: Callable[[Outgoing], "asyncio.Future[list[str]]"]
-    #: Lose the answer to the next hand-over; False where this carrier's answers cannot be lost.
-    lose_answer: Callable[[], bool]
+    #: Lose the answer to the next hand-over to CONTACT.
+    lose_answer: Callable[[], Awaitable[None]]
     #: Put a text into the list of received ones; None where the carrier keeps no such list.
     miss: Callable[[str, str, datetime], str] | None
+
+
+async def order(db: Database, kind: str, code: str | None = None) -> None:
+    """Order a fault of the simulator for the next text to CONTACT."""
+    async with db.begin() as session:
+        session.add(SimulatorFault(phone=CONTACT, kind=kind, code=code, ordered_at=clock.now()))
 
 
 @pytest.fixture
@@ -98,7 +104,11 @@ async def case(request: pytest.FixtureRequest, db: Database, door: Door) -> Asyn
                     return list(rows)
 
             simulator = Simulator(db, http, door.token, here)
-            yield Case(simulator, door, lambda o: asyncio.ensure_future(in_database(o)), lambda: False, None)
+
+            async def lose_in_database() -> None:
+                await order(db, "lost_answer")
+
+            yield Case(simulator, door, lambda o: asyncio.ensure_future(in_database(o)), lose_in_database, None)
             await asyncio.gather(*simulator._reports)  # before the client they use is closed
         else:
             server = stack.enter_context(TwilioServer([NUMBER, OTHER], reach={PUBLIC: here}))
@@ -107,9 +117,8 @@ async def case(request: pytest.FixtureRequest, db: Database, door: Door) -> Asyn
             async def in_list(outgoing: Outgoing) -> list[str]:
                 return [text.sid for text in server.sent(outgoing.recipient) if text.body == outgoing.body]
 
-            def lose() -> bool:
+            async def lose() -> None:
                 server.fault("lost_after")
-                return True
 
             yield Case(
                 Twilio(http, server.url, server.account_sid, server.auth_token),
@@ -159,10 +168,8 @@ async def test_what_was_taken_is_found_whatever_became_of_the_answer(case: Case,
     """The log settles an unknown outcome."""
     text = outgoing(body)
     asked_at = clock.now()
-    if case.lose_answer():
-        with pytest.raises(OutcomeUnknown):
-            await case.carrier.send(text)
-    else:
+    await case.lose_answer()
+    with pytest.raises(OutcomeUnknown):
         await case.carrier.send(text)
 
     found = await case.carrier.find(text, asked_at)
@@ -216,3 +223,59 @@ async def test_texts_received_since_an_instant_are_listed_oldest_first(case: Cas
 
     assert expected == listed
     assert [] == await case.carrier.received_since(OTHER, now - timedelta(hours=1))
+
+
+# -- what the simulator does wrong where it is told to --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["simulator"], indirect=True)
+async def test_a_fault_takes_hold_of_one_text_to_its_phone(case: Case, db: Database) -> None:
+    """Another phone's passes; the next one to this phone is refused with 21610 and in no log; the one after goes."""
+    await order(db, "blocked")
+    first, second = outgoing(), outgoing()
+
+    other = await case.carrier.send(outgoing(recipient="+12025550101"))
+    with pytest.raises(Unsubscribed) as refused:
+        await case.carrier.send(first)
+    accepted = await case.carrier.send(second)
+
+    assert ("21610", False) == (refused.value.code, refused.value.retryable)
+    assert ([], [accepted.carrier_id]) == (await case.shown(first), await case.shown(second))
+    assert other.carrier_id
+    async with db.begin() as session:
+        (fault,) = await session.scalars(select(SimulatorFault))
+        assert first.message_id == fault.message_id
+        assert fault.used_at is not None
+
+
+@pytest.mark.parametrize("case", ["simulator"], indirect=True)
+@pytest.mark.parametrize("code", FAILURES)
+async def test_a_failed_receipt_says_so_with_its_code(case: Case, db: Database, code: str) -> None:
+    """Taken and sent, then undelivered with the code that was ordered."""
+    await order(db, "failed", code)
+    text = outgoing()
+
+    accepted = await case.carrier.send(text)
+    async with asyncio.timeout(10):
+        while len(case.door.receipts) < 2:  # noqa: ASYNC110  # the carrier rings no bell here
+            await asyncio.sleep(0.02)
+
+    assert [
+        ReceiptReport(accepted.carrier_id, status, told, text.message_id)
+        for status, told in (("sent", None), ("undelivered", code))
+    ] == case.door.receipts
+
+
+@pytest.mark.parametrize("case", ["simulator"], indirect=True)
+async def test_a_lost_receipt_never_comes(case: Case, db: Database) -> None:
+    """The text is taken; the receipts of the next one are the first there are."""
+    await order(db, "no_receipt")
+    silent, told = outgoing(), outgoing()
+
+    assert [(await case.carrier.send(silent)).carrier_id] == await case.shown(silent)
+    await case.carrier.send(told)
+    async with asyncio.timeout(10):
+        while len(case.door.receipts) < 2:  # noqa: ASYNC110  # the carrier rings no bell here
+            await asyncio.sleep(0.02)
+
+    assert {told.message_id} == {receipt.message_id for receipt in case.door.receipts}

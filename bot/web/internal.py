@@ -5,6 +5,7 @@ Every route wants the internal token; nothing here is meant for a network.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from twilio.request_validator import RequestValidator
 
-from bot import clock, consent, outbox
+from bot import clock, outbox
+from bot.carriers.base import Media
 from bot.carriers.simulator import phone_text
 from bot.db import SENDS
 from bot.errors import BotError
@@ -191,12 +193,19 @@ async def _words(session: AsyncSession, state: Parley, contact: Contact, kind: S
 # -- the simulator's phone -----------------------------------------------------------------------------------------
 
 
-async def deliver(state: Parley, sender: str, recipient: str, body: str) -> str:
+async def deliver(
+    state: Parley,
+    sender: str,
+    recipient: str,
+    body: str,
+    carrier_id: str | None = None,
+    media: Sequence[Media] = (),
+) -> str:
     """Text the engine as the carrier would, through its own signed webhook; the carrier's id of the text.
 
-    Raises BotError where the webhook refuses it.
+    The same `carrier_id` again is a redelivery. Raises BotError where the webhook refuses it.
     """
-    form = phone_text(sender, recipient, body, state.settings.twilio_account_sid)
+    form = phone_text(sender, recipient, body, state.settings.twilio_account_sid, carrier_id, media)
     path = "/webhooks/twilio/sms"
     validator = RequestValidator(state.secrets.twilio_auth_token)
     signature = validator.compute_signature(state.settings.base_url + path, form)
@@ -206,24 +215,3 @@ async def deliver(state: Parley, sender: str, recipient: str, body: str) -> str:
     if response.status_code != 200:
         raise BotError(f"The webhook refused the text (HTTP {response.status_code}); check the number it comes from.")
     return form["MessageSid"]
-
-
-async def new_contact(session: AsyncSession, state: Parley, phone: str, name: str | None) -> Contact:
-    """A contact of the simulator who agreed to service texts, so that the shop may start one."""
-    now = clock.now()
-    contact = Contact(
-        phone=phone, phone_hash=consent.phone_hash(phone, state.secrets.consent_key), name=name, created_at=now
-    )
-    session.add(contact)
-    await session.flush()
-    await consent.record_opt_in(
-        session,
-        contact,
-        ["transactional", "conversational"],
-        how="agent",
-        wording="Created on the simulator page.",
-        wording_version="1",
-        by_whom="simulator",
-        now=now,
-    )
-    return contact

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -59,6 +59,7 @@ def render(
             "csrf": visitor.csrf if visitor is not None else "",
             "path": request.url.path,
             "simulator": visitor is not None and parley(request).settings.carrier == "simulator",
+            "moved": moved_words(clock.moved()),
             "zone": ZoneInfo("UTC"),
             **context,
         }
@@ -101,6 +102,17 @@ def phone(number: str) -> str:
     home = parsed.country_code == 1
     kind = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(parsed, kind)
+
+
+def moved_words(ahead: timedelta) -> str:
+    """How far the clock was moved, in its two largest units: "1 day 2 h ahead"; empty where it was not."""
+    minutes = round(abs(ahead).total_seconds() / 60)
+    if minutes < 1:
+        return ""
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    units = ((days, "day" if days == 1 else "days"), (hours, "h"), (minutes, "min"))
+    told = [f"{count} {unit}" for count, unit in units if count]
+    return f"{' '.join(told[:2])} {'ahead' if ahead > timedelta(0) else 'behind'}"
 
 
 def _day_words(moment: datetime, today: datetime) -> str:

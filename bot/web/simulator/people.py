@@ -16,7 +16,7 @@ from bot.db import is_conflict
 from bot.errors import BotError
 from bot.shop import bookings, shopfile
 from bot.tables import Contact, Order, Product, Resource, Service, Variant
-from bot.web import internal
+from bot.web.simulator import contact as setup
 from bot.web.state import Parley
 
 #: How many contacts the picker lists; any other is found by typing its number.
@@ -48,18 +48,18 @@ class Wanted:
     name: str = ""
     booking: bool = False
     order: OrderWanted = "none"
-    offers: bool = False
+    agreed: setup.Agreed = "offers"
 
     @classmethod
     def read(cls, form: dict[str, str]) -> "Wanted":
         """The form of a new contact."""
-        order = form.get("order", "none")
+        order, agreed = form.get("order", "none"), form.get("agreed", "offers")
         return cls(
             number=form.get("number", "").strip(),
             name=" ".join(form.get("name", "").split())[:LONGEST_NAME],
             booking=form.get("booking") == "yes",
             order=cast(OrderWanted, order) if order in get_args(OrderWanted) else "none",
-            offers=form.get("offers") == "yes",
+            agreed=cast(setup.Agreed, agreed) if agreed in get_args(setup.Agreed) else "offers",
         )
 
 
@@ -139,31 +139,20 @@ async def take(state: Parley, wanted: Wanted) -> str:
             number = number or await free_number(session)
             contact = await session.scalar(select(Contact).where(Contact.phone == number))
             if contact is None:
-                contact = await internal.new_contact(session, state, number, wanted.name or None)
-                if wanted.offers:
-                    await _agree_to_offers(session, contact)
+                hashed = consent.phone_hash(number, state.secrets.consent_key)
+                contact = Contact(phone=number, phone_hash=hashed, name=wanted.name or None, created_at=clock.now())
+                session.add(contact)
+                await session.flush()
+                await setup.agree(session, contact, wanted.agreed, clock.now())
             if wanted.booking:
                 await _book(session, contact)
             if wanted.order != "none":
-                await _order(session, contact, wanted.order)
+                await order(session, contact, wanted.order)
     except IntegrityError:
         if wanted.booking or wanted.order != "none":
             raise BotError("Somebody took that in the same moment; try once more.") from None
         # The number: it is there now, which is what was asked.
     return number
-
-
-async def _agree_to_offers(session: AsyncSession, contact: Contact) -> None:
-    await consent.record_opt_in(
-        session,
-        contact,
-        ["marketing"],
-        how="agent",
-        wording="Created on the simulator page, offers too.",
-        wording_version="1",
-        by_whom="simulator",
-        now=clock.now(),
-    )
 
 
 async def _book(session: AsyncSession, contact: Contact) -> None:
@@ -200,7 +189,7 @@ async def _booked(
     return True
 
 
-async def _order(session: AsyncSession, contact: Contact, status: OrderWanted) -> None:
+async def order(session: AsyncSession, contact: Contact, status: OrderWanted) -> None:
     """An order of something that is in stock in another size or colour too, so that it can be exchanged."""
     now = clock.now()
     made = await session.scalar(
@@ -233,9 +222,7 @@ async def _order(session: AsyncSession, contact: Contact, status: OrderWanted) -
             address="5 Grand St, New York",
             postcode="10013",
             email=f"order{number}@mail.example",
-            tracking_company="UPS" if on_its_way else None,
-            tracking_number=f"1Z999AA1{number}784" if on_its_way else None,
-            expected_on=now + timedelta(days=2) if status == "shipped" else None,
+            **(setup.tracking(number, status, now) if on_its_way else {}),
         )
     )
     await session.flush()

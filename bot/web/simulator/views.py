@@ -19,18 +19,20 @@ from bot import numbers
 from bot.accounts import initials
 from bot.tables import (
     WAITING,
+    ClockMove,
     Contact,
     Conversation,
     Effect,
     Message,
     OpenQuestion,
+    SimulatorFault,
     SimulatorMessage,
     Ticket,
     Turn,
     User,
 )
+from bot.web.simulator import faults, moves
 from bot.web.simulator.words import Change, Wait, Words, linked
-from bot.web.simulator.words import words as words_of
 from bot.web.thread import STATUSES, shop_name
 
 #: How far back the phone and the engine's list go.
@@ -46,18 +48,26 @@ TOP = 4
 
 @dataclass(frozen=True)
 class Bubble:
-    """One text on the phone, its time in the shop's zone; `mark` says in small who spoke for the shop."""
+    """One text on the phone, its time in the shop's zone; `mark` says in small who spoke for the shop.
+
+    `held`: it left the phone and the carrier has not brought it to the engine.
+    """
 
     key: str
     author: str
     mark: str
     body: Markup
     at: datetime
+    pictures: Sequence[str] = ()
+    held: bool = False
 
 
 @dataclass(frozen=True)
 class Phone:
-    """The contact's phone. `reading`: a text of theirs has no turn yet; `sending`: an answer is on its way."""
+    """The contact's phone. `reading`: a text of theirs has no turn yet; `sending`: an answer is on its way.
+
+    `waiting` are the faults that wait for a text from or to it, in words.
+    """
 
     phone: str
     name: str | None
@@ -67,6 +77,7 @@ class Phone:
     bubbles: list[Bubble]
     reading: bool
     sending: bool
+    waiting: Sequence[str] = ()
 
 
 # -- what the engine saw -------------------------------------------------------------------------------------------
@@ -149,57 +160,111 @@ async def phone_of(session: AsyncSession, phone: str, zone: ZoneInfo) -> Phone:
     name = await session.scalar(select(Contact.name).where(Contact.phone == phone))
     conversation = await _conversation(session, phone)
     number = (await numbers.number_of(session, conversation)).phone
+    held = [
+        Bubble(item.carrier_id, "contact", "", linked(item.body), item.at.astimezone(zone), held=True)
+        for item in await faults.held(session, phone)
+    ]
+    waiting = await faults.waiting(session, phone)
     if conversation is None:
-        return Phone(phone, name, number, None, 0, [], reading=False, sending=False)
+        return Phone(phone, name, number, None, 0, held, reading=False, sending=False, waiting=waiting)
     texted = (
         await session.execute(
-            select(Message.id, Message.body, Message.created_at, Message.turn_id)
+            select(
+                Message.id,
+                Message.seq,
+                Message.carrier_id,
+                Message.body,
+                Message.media,
+                Message.created_at,
+                Message.turn_id,
+            )
             .where(Message.conversation_id == conversation.id, Message.direction == "inbound")
             .order_by(Message.seq.desc())
             .limit(TEXTS)
         )
     ).all()
+    # A text whose receipt says that it failed was taken by the carrier, and never reached the phone.
+    lost = select(SimulatorFault.message_id).where(SimulatorFault.phone == phone, SimulatorFault.kind == "failed")
     came = await session.execute(
         select(
-            SimulatorMessage.carrier_id, SimulatorMessage.body, SimulatorMessage.accepted_at, Message.author, User.name
+            SimulatorMessage.carrier_id,
+            SimulatorMessage.body,
+            SimulatorMessage.accepted_at,
+            Message.seq,
+            Message.author,
+            User.name,
         )
         .outerjoin(Message, Message.id == SimulatorMessage.message_id)
         .outerjoin(User, User.id == Message.sent_by)
-        .where(SimulatorMessage.recipient == phone, SimulatorMessage.sender == number)
-        .order_by(SimulatorMessage.accepted_at.desc())
+        .where(
+            SimulatorMessage.recipient == phone,
+            SimulatorMessage.sender == number,
+            SimulatorMessage.message_id.not_in(lost.where(SimulatorFault.message_id.is_not(None))),
+        )
+        .order_by(Message.seq.desc().nulls_last(), SimulatorMessage.accepted_at.desc())
         .limit(TEXTS)
     )
     last_seq = await session.scalar(select(func.max(Message.seq)).where(Message.conversation_id == conversation.id))
-    waiting = await session.scalar(
+    on_its_way = await session.scalar(
         select(Message.id)
         .where(Message.conversation_id == conversation.id, Message.direction == "outbound", Message.status.in_(SOON))
         .limit(1)
     )
-    bubbles = [Bubble(str(row.id), "contact", "", linked(row.body), row.created_at.astimezone(zone)) for row in texted]
+    places = _places({row.carrier_id: row.seq for row in texted}, await faults.swapped(session, phone))
+    # In the order things happened, which is not that of their times once the clock was put back.
+    bubbles = [
+        (
+            (places[row.carrier_id], 0.0),
+            Bubble(
+                str(row.id),
+                "contact",
+                "",
+                linked(row.body),
+                row.created_at.astimezone(zone),
+                [str(item.get("url", "")) for item in row.media],
+            ),
+        )
+        for row in texted
+    ]
     bubbles += [
-        Bubble(
-            row.carrier_id,
-            row.author or "shop",
-            _mark(row.author, row.name),
-            linked(row.body),
-            row.accepted_at.astimezone(zone),
+        (
+            (row.seq or 0, row.accepted_at.timestamp()),
+            Bubble(
+                row.carrier_id,
+                row.author or "shop",
+                _mark(row.author, row.name),
+                linked(row.body),
+                row.accepted_at.astimezone(zone),
+            ),
         )
         for row in came
     ]
+    in_order = [bubble for _, bubble in sorted(bubbles, key=lambda item: item[0])][-TEXTS:]
+    stored = {row.carrier_id for row in texted}
     return Phone(
         phone,
         name,
         number,
         conversation.id,
         last_seq or 0,
-        sorted(bubbles, key=lambda bubble: bubble.at)[-TEXTS:],
+        in_order + [item for item in held if item.key not in stored],
         reading=any(row.turn_id is None for row in texted),
-        sending=waiting is not None,
+        sending=on_its_way is not None,
+        waiting=waiting,
     )
 
 
-async def entries(session: AsyncSession, conversation_id: UUID, zone: ZoneInfo, now: datetime) -> list[Entry]:
-    """What the engine saw and did in this conversation, newest first."""
+def _places(stored: dict[str | None, int], pairs: Sequence[Sequence[str]]) -> dict[str | None, int]:
+    """Where each stored text stands on the phone: as it was sent, though its pair arrived in the other order."""
+    places = dict(stored)
+    for pair in pairs:
+        known = [carrier_id for carrier_id in pair if carrier_id in stored]
+        places |= dict(zip(known, sorted(stored[carrier_id] for carrier_id in known), strict=True))
+    return places
+
+
+async def entries(session: AsyncSession, conversation_id: UUID, words: Words, part_cents: float) -> list[Entry]:
+    """What the engine saw and did in this conversation, newest first; a part of a text costs `part_cents`."""
     turns = (
         await session.execute(
             select(Turn, Message, Ticket)
@@ -235,7 +300,6 @@ async def entries(session: AsyncSession, conversation_id: UUID, zone: ZoneInfo, 
         )
     ).all()
     conversation = await session.get_one(Conversation, conversation_id)
-    words = await words_of(session, zone, now)
     answers: dict[UUID | None, list[Message]] = defaultdict(list)
     for message in reversed(texts):
         answers[message.turn_id].append(message)
@@ -244,18 +308,29 @@ async def entries(session: AsyncSession, conversation_id: UUID, zone: ZoneInfo, 
         changes[effect.turn_id].append(effect)
     found = [
         replace(
-            _turn(turn, message, ticket, answers[turn.id], changes[turn.id], words),
+            _turn(turn, message, ticket, answers[turn.id], changes[turn.id], words, part_cents),
             waits=[words.wait(question) for question in questions if _open_after(question, turn.ended_at)],
             ladder=_ladder(conversation) if place == 0 else "",
         )
         for place, (turn, message, ticket) in enumerate(turns)
     ]
     found += [
-        replace(_started(message), waits=[words.wait(q) for q in questions if q.asked_at == message.created_at])
+        replace(
+            _started(message, part_cents), waits=[words.wait(q) for q in questions if q.asked_at == message.created_at]
+        )
         for message in answers[None]
     ]
-    found += [_elsewhere(effect, words) for effect in changes[None]]
-    return sorted(found, key=lambda entry: entry.at, reverse=True)[:ENTRIES]
+    by_seq = {entry.seq: entry.at for entry in found}
+    placed = [((entry.seq, 0, entry.at), entry) for entry in found]
+    for effect in changes[None]:
+        # Numbered by nothing: after the last text that was there.
+        after = max((seq for seq, at in by_seq.items() if at <= effect.created_at), default=0)
+        placed.append(((after, 1, effect.created_at), _elsewhere(effect, words)))
+    if found:
+        for move in await moves.since(session, min(by_seq), ENTRIES):
+            placed.append(((move.after_seq, 2, move.moved_to), _moved(move)))
+    # Newest first as messages are numbered: times are in no order once the clock was put back.
+    return [entry for _, entry in sorted(placed, key=lambda item: item[0], reverse=True)][:ENTRIES]
 
 
 def _open_after(question: OpenQuestion, moment: datetime) -> bool:
@@ -276,7 +351,13 @@ def _ladder(conversation: Conversation) -> str:
 
 
 def _turn(
-    turn: Turn, message: Message, ticket: Ticket | None, answers: list[Message], effects: list[Effect], words: Words
+    turn: Turn,
+    message: Message,
+    ticket: Ticket | None,
+    answers: list[Message],
+    effects: list[Effect],
+    words: Words,
+    part_cents: float,
 ) -> Entry:
     handed = [answer.handed_over_at for answer in answers if answer.handed_over_at is not None]
     ended = max([turn.ended_at, *handed])
@@ -299,7 +380,7 @@ def _turn(
         ],
         changes=[words.change(effect) for effect in effects],
         consent=_CONSENT.get(turn.consent, turn.consent),
-        sent=[_sent(answer) for answer in answers],
+        sent=[_sent(answer, part_cents) for answer in answers],
         steps=steps,
         decided_ms=round(sum(step.ms for step in steps)) if steps else None,
         answered_ms=round((ended - message.created_at).total_seconds() * 1000) if handed else None,
@@ -307,7 +388,7 @@ def _turn(
     )
 
 
-def _started(message: Message) -> Entry:
+def _started(message: Message, part_cents: float) -> Entry:
     agent = message.author == "agent"
     return Entry(
         key=str(message.id),
@@ -317,7 +398,7 @@ def _started(message: Message) -> Entry:
         seq=message.seq,
         heard=None,
         sentence="An agent wrote." if agent else f"The shop started a text: {_named(message.name)}.",
-        sent=[_sent(message)],
+        sent=[_sent(message, part_cents)],
     )
 
 
@@ -341,12 +422,19 @@ def _elsewhere(effect: Effect, words: Words) -> Entry:
     )
 
 
-def _sent(message: Message) -> Sent:
+def _moved(move: ClockMove) -> Entry:
+    words = "put back" if move.moved_to < move.moved_from else "moved on"
+    return Entry(f"move-{move.id}", "clock", "clock", move.moved_to, 0, None, f"Clock {words} to")
+
+
+def _sent(message: Message, part_cents: float) -> Sent:
     parts = f"{message.parts} part{'' if message.parts == 1 else 's'}" if message.parts else ""
+    billed = message.parts and message.status not in _UNBILLED
+    cost = f"{(message.parts or 0) * part_cents:.2f} ¢" if billed and part_cents else ""
     return Sent(
         author=message.author,
         body=linked(message.body),
-        size=", ".join(item for item in (parts, message.encoding, f"{len(message.body)} characters") if item),
+        size=", ".join(item for item in (parts, message.encoding, f"{len(message.body)} characters", cost) if item),
         status=STATUSES.get(message.status, message.status),
         tone="green" if message.status == "delivered" else "" if message.status in (*WAITING, "sent") else "red",
         reason=message.reason or "",
@@ -368,6 +456,8 @@ def _steps(spent: dict[str, Any]) -> list[Step]:
     return found
 
 
+#: Texts no carrier took, so none bills them.
+_UNBILLED = ("refused", "cancelled", "failed")
 _STEPS = {"load": "read facts", "time": "time phrases", "rasa": "Rasa", "write": "write"}
 _ORDER = {name: place for place, name in enumerate(_STEPS)}
 _CONSENT = {

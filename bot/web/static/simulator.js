@@ -2,7 +2,7 @@
  * Without this script the same forms load the page anew. What is typed, opened and focused stays as it is. */
 
 import { subscribe } from "./events.js";
-import { fragment, parse, toast } from "./page.js";
+import { fragment, parse, swap, toast } from "./page.js";
 
 const PATIENCE_MS = 2000; // while something is awaited the page looks again by itself, should the stream be lost
 const NEAR_END_PX = 120;
@@ -13,6 +13,8 @@ const composer = document.querySelector("[data-composer]");
 const field = composer.elements.body;
 const shopSays = document.querySelector("[data-shop-says]");
 const picker = document.querySelector("[data-picker]");
+const drawer = document.getElementById("drawer");
+const toggle = document.querySelector("[data-drawer-toggle]");
 
 // -- putting news in place --------------------------------------------------------------------------------------------
 
@@ -73,6 +75,8 @@ function show(html, own) {
   const follow = own || atEnd();
   const fresh = section("texts", page);
   section("engine", page);
+  for (const part of document.querySelectorAll("[data-swap]")) swap(part, page.getElementById(part.id));
+  setClock(page.getElementById("moved"));
   texts.dataset.conversation = fresh.dataset.conversation;
   clearTimeout(timer);
   if ("waiting" in fresh.dataset) timer = setTimeout(refresh, PATIENCE_MS);
@@ -99,7 +103,11 @@ async function ask(url, form) {
   return answer;
 }
 
-const here = () => `/simulator/?${new URLSearchParams({ phone: composer.elements.phone.value, since: composer.elements.since.value })}`;
+function here() {
+  const query = new URLSearchParams({ phone: composer.elements.phone.value, since: composer.elements.since.value });
+  if (!drawer.hidden) query.set("drawer", "1");
+  return `/simulator/?${query}`;
+}
 
 let looking = false;
 let again = false;
@@ -128,7 +136,7 @@ async function send(url, form) {
 
 subscribe((event) => {
   const mine = texts.dataset.conversation;
-  if (event.topic === "open" || (event.conversation_id && (!mine || event.conversation_id === mine))) refresh();
+  if (["open", "simulator"].includes(event.topic) || (event.conversation_id && (!mine || event.conversation_id === mine))) refresh();
 });
 
 // -- pressing and typing ----------------------------------------------------------------------------------------------
@@ -168,14 +176,50 @@ picker.addEventListener("keydown", (event) => {
   picker.querySelector("summary").focus();
 });
 
+// -- the drawer -------------------------------------------------------------------------------------------------------
+
+function openDrawer(open) {
+  drawer.hidden = !open;
+  toggle.setAttribute("aria-expanded", String(open));
+  history.replaceState(null, "", here());
+}
+toggle.addEventListener("click", (event) => {
+  event.preventDefault();
+  openDrawer(drawer.hidden);
+});
+toggle.addEventListener("keydown", (event) => {
+  if (event.key !== " ") return; // it looks like a button, so it is pressed like one
+  event.preventDefault();
+  toggle.click();
+});
+drawer.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  openDrawer(false);
+  toggle.focus();
+});
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("[data-quiet]");
+  if (!form) return;
+  event.preventDefault();
+  const done = await send(form.action, new FormData(form, event.submitter));
+  if (done && "empties" in form.dataset) form.reset();
+  if (!done) document.getElementById("trouble").scrollIntoView({ block: "nearest" });
+});
+
 // -- the clock --------------------------------------------------------------------------------------------------------
 
-const began = performance.now();
-const start = Date.parse(clock.dateTime);
+let began = performance.now();
+let start = Date.parse(clock.dateTime);
 const words = new Intl.DateTimeFormat("en-US", { timeZone: clock.dataset.zone, hour: "numeric", minute: "2-digit" });
 const tick = () => {
   clock.textContent = words.format(new Date(start + performance.now() - began)).replace(/\u202f/g, " ");
 };
+function setClock(told) {
+  began = performance.now();
+  start = Date.parse(told.dataset.now);
+  document.getElementById("clock-date").textContent = told.dataset.date;
+  tick();
+}
 setInterval(tick, 1000);
 
 /* A reload goes on with the session that was begun, instead of beginning another. */

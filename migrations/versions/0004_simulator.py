@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 MOMENT = sa.DateTime(timezone=True)
 
@@ -43,11 +43,12 @@ def upgrade() -> None:
     op.create_table(
         "clock_moves",
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("after_seq", sa.BigInteger(), nullable=False),
         sa.Column("moved_from", MOMENT, nullable=False),
         sa.Column("moved_to", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_clock_moves"),
     )
-    op.create_index("ix_clock_moves_moved_from", "clock_moves", ["moved_from"])
+    op.create_index("ix_clock_moves_after_seq", "clock_moves", ["after_seq"])
 
 
 def downgrade() -> None:
