@@ -9,13 +9,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
 from itertools import islice
 from typing import NamedTuple
 
 from bot.insight.examples import Example, normal
 
-#: From here on two texts are as good as one: a typo or a word of courtesy apart.
-SAME = 0.85
+#: From this share of common characters on, two texts are as good as one: a typo apart.
+SAME = 0.9
 #: The model's word counts so much, that of the neighbours the rest.
 MODEL_SHARE = 0.6
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
@@ -23,15 +24,11 @@ _RUNS = (3, 4)
 
 
 class Neighbour(NamedTuple):
-    """An example and how alike it is, 0 to 1."""
+    """An example, how alike it is (0 to 1), and whether it is all but the same text."""
 
     example: Example
     likeness: float
-
-    @property
-    def same(self) -> bool:
-        """Whether it is all but the same text."""
-        return self.likeness >= SAME
+    same: bool
 
 
 class Neighbours:
@@ -70,12 +67,16 @@ class Neighbours:
     def of(self, text: str, most: int = 8) -> list[Neighbour]:
         """The examples most like a text, best first; none that shares nothing with it."""
         likeness: dict[int, float] = {}
-        for piece, weight in self._weights(Counter(_pieces(text))).items():
-            for number, other in self._places.get(piece, ()):
+        # What stands in no example says nothing of which is nearest: "ordr" is told by what it shares with "order".
+        known = Counter(piece for piece in _pieces(text) if piece in self._places)
+        for piece, weight in self._weights(known).items():
+            for number, other in self._places[piece]:
                 likeness[number] = likeness.get(number, 0.0) + weight * other
         ordered = sorted(likeness.items(), key=lambda item: (-item[1], item[0]))
         living = ((each, found) for number, found in ordered if (each := self._examples[number]) is not None)
-        return [Neighbour(each, min(1.0, found)) for each, found in islice(living, most)]
+        near = SequenceMatcher(autojunk=False)
+        near.set_seq2(normal(text))
+        return [Neighbour(each, min(1.0, found), _same(near, each)) for each, found in islice(living, most)]
 
 
 def blend(ranking: Iterable[tuple[str, float]], near: Sequence[Neighbour]) -> list[tuple[str, float]]:
@@ -97,6 +98,11 @@ def blend(ranking: Iterable[tuple[str, float]], near: Sequence[Neighbour]) -> li
         for intent in {**read, **votes}
     }
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _same(text: SequenceMatcher[str], example: Example) -> bool:
+    text.set_seq1(normal(example.text))
+    return text.ratio() >= SAME
 
 
 def _pieces(text: str) -> Iterator[str]:
