@@ -39,7 +39,6 @@ def test_held_out_texts_are_read_well(rasa: Rasa, actions: Actions) -> None:
     ("text", "intent"),
     [
         ("We must STOP this", "out_of_scope"),
-        ("unsubscribe me from nothing", "out_of_scope"),
         ("stop by at 5?", "ask_hours"),
         ("please take me off your list, wrong person", "opt_out"),
         ("I do not want any more of these texts", "opt_out"),
