@@ -49,7 +49,7 @@ class Conflict(ExamplesError):
 
     def __init__(self, example: "Example") -> None:
         super().__init__(
-            f"“{example.text}” is an example of {example.intent} already ({example.file}, line {example.line})."
+            f"“{example.text}” is an example of {_plain(example.intent)} already ({example.file}, line {example.line})."
             " One text cannot mean two things; move it, or leave this one out."
         )
         self.example = example
@@ -103,6 +103,10 @@ def normal(text: str) -> str:
     """Texts that differ only in case, blanks and closing punctuation are one text."""
     words = " ".join(text.lower().split())
     return words.rstrip(" .!?") or words
+
+
+def _plain(intent: str) -> str:
+    return intent.replace("_", " ")
 
 
 def _checked(text: str) -> str:
@@ -266,7 +270,7 @@ class Examples:
         words = _checked(text)
         for example in self.find(words):
             if example.intent == intent:
-                raise AlreadyThere(f"“{example.text}” is an example of {intent} already.")
+                raise AlreadyThere(f"“{example.text}” is an example of {_plain(intent)} already.")
             raise Conflict(example)
         return self._change(self._added(self._files, words, intent), [(intent, words, 1)], words, intent)
 
@@ -277,7 +281,7 @@ class Examples:
         if not found:
             raise ExamplesError("No intent has this example; add it instead.")
         if any(example.intent == intent for example in found):
-            raise AlreadyThere(f"“{words}” is an example of {intent} already.")
+            raise AlreadyThere(f"“{words}” is an example of {_plain(intent)} already.")
         files = self._files
         for example in sorted(
             found, key=lambda each: -each.line
@@ -290,7 +294,7 @@ class Examples:
         """Take an example away. Raises ExamplesError where it is not there or would leave its intent without any."""
         found = next((example for example in self.find(text) if example.intent == intent), None)
         if found is None:
-            raise ExamplesError(f"“{as_written(text)}” is no example of {intent}; it may have been taken out by hand.")
+            raise ExamplesError(f"“{as_written(text)}” is no example of {_plain(intent)}; it may have been taken out by hand.")
         return self._change(self._removed(self._files, found), [(intent, found.text, -1)], found.text, intent)
 
     def _added(self, files: Mapping[str, _File], text: str, intent: str) -> dict[str, _File]:
@@ -306,7 +310,7 @@ class Examples:
 
     def _removed(self, files: Mapping[str, _File], example: Example) -> dict[str, _File]:
         if sum(each.intent == example.intent for each in self.all) < 2:
-            raise ExamplesError(f"{example.intent} has no other example. An intent needs at least one.")
+            raise ExamplesError(f"{_plain(example.intent).capitalize()} has no other example. An intent needs at least one.")
         return {**files, example.file: _File(example.file, files[example.file].without_line(example.line))}
 
     def _change(
