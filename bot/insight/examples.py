@@ -294,7 +294,8 @@ class Examples:
         """Take an example away. Raises ExamplesError where it is not there or would leave its intent without any."""
         found = next((example for example in self.find(text) if example.intent == intent), None)
         if found is None:
-            raise ExamplesError(f"“{as_written(text)}” is no example of {_plain(intent)}; it may have been taken out by hand.")
+            told = f"“{as_written(text)}” is no example of {_plain(intent)}"
+            raise ExamplesError(f"{told}; it may have been taken out by hand.")
         return self._change(self._removed(self._files, found), [(intent, found.text, -1)], found.text, intent)
 
     def _added(self, files: Mapping[str, _File], text: str, intent: str) -> dict[str, _File]:
@@ -310,7 +311,8 @@ class Examples:
 
     def _removed(self, files: Mapping[str, _File], example: Example) -> dict[str, _File]:
         if sum(each.intent == example.intent for each in self.all) < 2:
-            raise ExamplesError(f"{_plain(example.intent).capitalize()} has no other example. An intent needs at least one.")
+            name = _plain(example.intent).capitalize()
+            raise ExamplesError(f"{name} has no other example. An intent needs at least one.")
         return {**files, example.file: _File(example.file, files[example.file].without_line(example.line))}
 
     def _change(

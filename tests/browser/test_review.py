@@ -79,6 +79,7 @@ def test_a_text_is_labelled_by_one_click_and_taken_back(designer: Page, engine: 
 def test_the_whole_queue_is_worked_by_keyboard(designer: Page, engine: Engine, data: Path) -> None:
     """A number marks a label, Enter accepts it, s skips, u undoes, j and k move, ? tells the keys."""
     first, second = text(engine, "plib zank order wobbix"), text(engine, "quag nerfle money blorbix")
+    text(engine, "drimble fosh parcel yunk")
     look_at(designer, first)
     second_label = designer.locator("#suggestion-2").get_attribute("value")
     designer.keyboard.press("2")
