@@ -9,22 +9,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import answers, changes, clock, consent, crash, effects, facts, live, outbox, outcomes, requests, tickets
+from bot import (
+    answers,
+    changes,
+    clock,
+    consent,
+    crash,
+    effects,
+    facts,
+    live,
+    mentions,
+    outbox,
+    outcomes,
+    requests,
+    tickets,
+)
 from bot.answers import Match
 from bot.db import Database, is_conflict
 from bot.errors import LeaseLost, RasaError, RasaUnavailable, Stale
 from bot.facts import DIALOGUE, Facts, ask_of, core_of
 from bot.outcomes import Decision, Outcome, Reading
-from bot.outreach import contests, opt_outs, preferences, surveys
+from bot.outreach import contests, opt_outs
 from bot.rasa_client import RasaClient
-from bot.shop import bookings, catalogue, when
+from bot.shop import bookings, when
 from bot.tables import Contact, Conversation, Effect, Message, OpenQuestion, Turn
 from bot.values import Book, Reschedule
 
@@ -80,13 +94,6 @@ class Asking:
     wanted: Sequence[datetime] = ()
     gone: bool = False
     answering: bool = False
-
-
-class _Named(NamedTuple):
-    """A thing as its names are looked for: all kinds at once, so that the longest name wins over any other."""
-
-    key: str
-    names: Sequence[str]
 
 
 class _Grown(Exception):
@@ -310,7 +317,7 @@ class Conversations:
             return await self._settle(known, match, watch, gone)
         if match.intent is None:
             why = f"Read as the answer {match.label} to our question."
-            entities = _named_in(known.body, _mentions(known.body, known), match.reads)
+            entities = mentions.told(known.body, mentions.find(known.body, known), match.reads)
             return outcomes.answered(match, Reading(match.reads, 1.0, entities=entities), why)
         asked_text = str(match.question.payload.get("text") or known.body)
         asking = Asking(
@@ -370,9 +377,9 @@ class Conversations:
         offered = next((start for start in _offered(question) if start is not None), None)
         anchor = offered or (booking.starts_at if booking else None)
         read = when.read(asking.words, known.now, known.shop.zone, hours, anchor, offered)
-        named = [reading.as_entity() for reading in read]
-        times = [*(named or asking.times), *map(_minute, asking.wanted)]
-        mentions = _mentions(asking.words, known)
+        told_times = [reading.as_entity() for reading in read]
+        times = [*(told_times or asking.times), *map(_minute, asking.wanted)]
+        named = mentions.find(asking.words, known)
         watch.lap("time")
         context = {
             "now": known.now.isoformat(),
@@ -385,7 +392,7 @@ class Conversations:
             "open": _open_context(question),
             "gone": asking.gone,
             "chosen": asking.chosen,
-            "mentions": mentions,
+            "mentions": named,
             "filled": dict(asking.settled or {}),
             "waiting": {item.kind: item.payload for item in reversed(known.questions) if item.kind not in DIALOGUE},
         }
@@ -409,9 +416,9 @@ class Conversations:
         except RasaError:
             return outcomes.give_up("failed_action", "Rasa refused this text; a person has it.")
         watch.lap("rasa")
-        entities = [entity.model_dump() for entity in understood.entities]
-        entities += _named_in(asking.words, mentions, understood.intent)
-        entities += [{"entity": "time", "value": value} for value in named]
+        read_by_model = [entity.model_dump() for entity in understood.entities]
+        entities = mentions.told(asking.words, named, understood.intent, read_by_model)
+        entities += [{"entity": "time", "value": value} for value in told_times]
         reading = Reading(
             understood.intent,
             understood.confidence,
@@ -586,34 +593,6 @@ async def _mark_undone(session: AsyncSession, effect_ids: Sequence[int], now: da
 # -- what Rasa's actions are told ----------------------------------------------------------------------------------
 
 
-def _mentions(words: str, known: Facts) -> list[dict[str, Any]]:
-    """What of the shop's own is named in the words, each by its key; that changes daily, models do not.
-
-    `start` and `end` (characters, `end` exclusive) are where the words name it; a preference has no one place.
-    """
-    named = [_Named(f"{thing.entity}:{thing.key}", thing.names) for thing in known.things]
-    found = [(mention.key.split(":", 1), mention) for mention in catalogue.find_mentions(words, named)]
-    liked = [preferences.read_liking(words, preference) for preference in known.shop.content.preferences]
-    return [
-        *({"entity": kind, "value": key, "start": each.start, "end": each.end} for (kind, key), each in found),
-        *({"entity": "preference", "value": value} for value in liked if value is not None),
-    ]
-
-
-def _named_in(words: str, mentions: Sequence[dict[str, Any]], intent: str | None) -> list[dict[str, Any]]:
-    """What is named in the words, for people to see: in the contact's own words where they stand, and once a place.
-
-    A taste and a score are only told where the text is about them: "nova heels" names a product, "2" may be a time.
-    """
-    told = {
-        (item["entity"], item["start"]): {**item, "value": words[item["start"] : item["end"]]}
-        for item in mentions
-        if "start" in item
-    }
-    tastes = [item for item in mentions if item["entity"] == "preference" and intent == "state_preference"]
-    return [*told.values(), *tastes, *(_rating(words) if intent == "give_rating" else [])]
-
-
 def _names_alone(words: str, known: Facts) -> bool:
     """Whether the words name a place or a person of the shop and say nothing else."""
     named = [thing for thing in known.things if thing.entity in ("location", "staff")]
@@ -622,14 +601,6 @@ def _names_alone(words: str, known: Facts) -> bool:
     for name in sorted((consent.normalise(name) for thing in named for name in thing.names), key=len, reverse=True):
         rest = rest.replace(f" {name} ", " ")
     return rest != spoken and _FILLING.fullmatch(rest) is not None
-
-
-def _rating(words: str) -> list[dict[str, Any]]:
-    """The score named in the words, on either scale."""
-    for scale in (surveys.CSAT, surveys.NPS):
-        if (rating := surveys.read_rating(words, scale)) is not None:
-            return [{"entity": "rating", "value": rating.score}]
-    return []
 
 
 def _open_context(question: OpenQuestion | None) -> dict[str, Any] | None:

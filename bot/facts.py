@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -128,7 +129,7 @@ async def load(session: AsyncSession, conversation: Conversation, folds: bool) -
         body="\n".join(message.body for message in messages),
         dialogue=conversation.dialogue,
         shop=await shopfile.read(session),
-        things=await _things(session),
+        things=await _things(session, contact.id),
         now=now,
         ticket=await tickets.open_for(session, conversation.id),
         questions=list(questions),
@@ -139,8 +140,8 @@ async def load(session: AsyncSession, conversation: Conversation, folds: bool) -
     )
 
 
-async def _things(session: AsyncSession) -> list[Thing]:
-    """Everything of the shop that has a name; it changes daily, so the model never learns it."""
+async def _things(session: AsyncSession, contact_id: UUID) -> list[Thing]:
+    """What of the shop has a name, and the contact's orders; it changes daily, so the model never learns it."""
     rows = await session.execute(
         text(
             """
@@ -148,8 +149,10 @@ async def _things(session: AsyncSession) -> list[Thing]:
             UNION ALL SELECT 'service', key, name, ARRAY[key] FROM services
             UNION ALL SELECT 'location', key, name, ARRAY[key] FROM locations
             UNION ALL SELECT 'staff', key, name, ARRAY[key] FROM resources WHERE services <> '{}'
+            UNION ALL SELECT 'order_number', number, number, '{}' FROM orders WHERE contact_id = :contact
             """
-        )
+        ),
+        {"contact": contact_id},
     )
     return [Thing(row.entity, row.key, (row.name, *row.words)) for row in rows]
 

@@ -320,6 +320,7 @@ def merge(outcomes: Sequence[Outcome], texts: Sequence[str]) -> Outcome:
     """One outcome of several requests in one turn; `texts` are the requests.
 
     An opt-out stands alone. Only one question is asked at a time: a second request that needs one waits for the first.
+    What two of them would do alike ("yes! enter me please") is done and said once.
     """
     out = next((outcome for outcome in outcomes if outcome.opt_out is not None), None)
     if out is not None:
@@ -329,6 +330,8 @@ def merge(outcomes: Sequence[Outcome], texts: Sequence[str]) -> Outcome:
     kept: list[Outcome] = []
     later: list[str] = []
     for outcome, text in zip(outcomes, texts, strict=True):
+        if outcome.changes and any(outcome.changes == earlier.changes for earlier in kept):
+            continue
         if outcome.ask is not None and outcome is not asking:
             later.append(text)
         else:

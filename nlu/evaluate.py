@@ -35,10 +35,12 @@ async def read(model: str, texts: list[str]) -> list[list[Any]]:
     from rasa.core.agent import Agent
     from rasa.utils.log_utils import configure_structlog
 
+    from parley_nlu import runner
     from parley_nlu.channel import parse, reading
 
     # Rasa would write down every text it reads.
     configure_structlog(logging.WARNING)
+    runner.install()
     agent = Agent.load(model)
     found = []
     for number, text in enumerate(texts):

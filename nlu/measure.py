@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import re
 import resource
 import tempfile
 import time
@@ -48,13 +49,13 @@ async def run(job: dict[str, Any], config: Path) -> dict[str, Any]:
     from rasa.utils.log_utils import configure_structlog
     from sklearn.metrics import f1_score, roc_auc_score
 
-    from parley_nlu import channel
+    from parley_nlu import channel, runner
 
     # Rasa would write down every text it reads, which takes as long as reading it.
     configure_structlog(logging.WARNING)
-    # Intents of any name, "a/b" or "a+b" too, which Rasa would take apart.
+    # Intents of any name, "a/b" too, which Rasa would take apart; what a name says may be learnt from.
     names = sorted({intent for _, intent in job["train"]})
-    numbered = {name: f"i{number}" for number, name in enumerate(names)}
+    numbered = {name: f"{re.sub('[^a-zA-Z]+', '_', name)}_{number}" for number, name in enumerate(names)}
     examples = [{"text": text, "intent": numbered[intent], "entities": []} for text, intent in job["train"]]
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "nlu.json"
@@ -65,6 +66,7 @@ async def run(job: dict[str, Any], config: Path) -> dict[str, Any]:
         train_s = time.perf_counter() - started
         if model is None:
             raise SystemExit("Rasa trained no model; its lines above say why")
+        runner.install()
         agent = Agent.load(model)
     # Every text is read anew, however often it comes.
     channel.KEPT = 0

@@ -13,7 +13,19 @@ ROOF = {
     *("demo", "demo_month", "demo_scenes"),
 }
 STEPS = {"inbox", "consent", "conversation", "rasa_client", "outbox", "sender", "tickets"}
-STEPS |= {"live", "accounts", "numbers", "effects", "facts", "answers", "requests", "outcomes", "changes", "catchup"}
+STEPS |= {
+    "mentions",
+    "live",
+    "accounts",
+    "numbers",
+    "effects",
+    "facts",
+    "answers",
+    "requests",
+    "outcomes",
+    "changes",
+    "catchup",
+}
 GROUND = {"tables", "db", "settings", "errors", "text", "clock", "values", "crash", "logs"}
 #: From the top down; a module may import its own layer and any below.
 LAYERS = [ROOF, {"web", "insight"}, STEPS, {"shop", "outreach"}, {"carriers", "helpdesks"}, GROUND]

@@ -38,7 +38,7 @@ _MORE_LEADS = r"i'm|im|my|score|going|with|gotta|be|is|was|would|absolutely|easi
 #: A number with one of these behind it counts something else: "4 days late", "2 more", "5th", "one of my shoes".
 _NOT_OF = (
     r"(?![\d.:]*\d|\s*(?:am|pm|days?|weeks?|hours?|hrs?|minutes?|mins?|months?|years?|times|people|persons?|orders?|"
-    r"items?|pairs?|box|boxes|bucks|dollars?|o'?clock|th|st|nd|rd|more|questions?|things?|sizes?|shoes?)\b|\s*%|"
+    r"items?|pairs?|box|boxes|bucks|dollars?|o'?clock|th|st|nd|rd|more|questions?|things?|sizes?|shoes?|thumbs?)\b|\s*%|"
     r"\s+of\s+(?!\d|five\b|ten\b)|(?:\s+\w+){1,2}\s+(?:street|st|avenue|ave|rd|blvd)\b)"
 )
 #: "4 or 5" is two numbers and no rating; "one very nice lady" is no number at all.
@@ -62,6 +62,16 @@ _TAIL = 40
 _LEAD_AT_END = re.compile(rf"(?:^|(?<=[\s,.;:!-]))(?:{_LEADS}|{_MORE_LEADS})[\s,:]*$", re.IGNORECASE)
 #: Behind these a number is no score: "3 or 4", "see you at 5", "size 9".
 _NO_SCORE = re.compile(r"\b(?:or|and|to|at|by|until|size|order|in|on)\W*$", re.IGNORECASE)
+#: Behind these a number is a score wherever it stands: "giving you a 4 because", "it was a 2 tbh".
+_GIVES = r"giv(?:e|ing)|gave|rat(?:e|ed|ing)|scor(?:e|ed|ing)|say|call it|deserves?|earned|gets?|go(?:ing)? with"
+_IS = r"(?<!would )be|was|were|is|it's|its|that's|at"
+_WHOM = r"(?:you|u|it|this|that|them|him|her|guys|all|us|y'all|as|(?:the|my) (?:service|visit))\s+"
+_SOME = r"(?:an?|about|like|only|maybe|around|solid|strong|full|big|hard|low|high)\s+"
+_WITHIN = re.compile(
+    rf"\b(?:{_GIVES}|{_IS})\s+(?:{_WHOM}){{0,2}}(?:{_SOME}){{1,3}}"
+    rf"{_NUMBER}{_NOT_ARTICLE}{_NOT_OF}{_OF}{_STARS}{_NOT_TWO}(?!\w)(?P<rest>.*)$",
+    re.IGNORECASE | re.DOTALL,
+)
 _ONLY_STARS = re.compile(r"^\s*((?:[\u2605\u2b50\U0001f31f*]\ufe0f?\s*){1,10})(.*)$", re.DOTALL)
 _STAR = re.compile(r"[\u2605\u2b50\U0001f31f*]")
 
@@ -91,9 +101,14 @@ def read_rating(text: str, scale: int) -> RatingReading | None:
 
 
 def spot_rating(text: str, scale: int) -> RatingReading | None:
-    """The rating in a text that is known to hold one: as read_rating, or last in the text with the comment before."""
+    """The rating in a text that is known to hold one: as read_rating, or within it or last, the comment before."""
     plain = _plain(text)[:MAX_READ]
-    return read_rating(text, scale) or _found(_LOOSE.match(plain), scale) or _last(plain, scale)
+    return (
+        read_rating(text, scale)
+        or _found(_LOOSE.match(plain), scale)
+        or _last(plain, scale)
+        or _found(_WITHIN.search(plain), scale)
+    )
 
 
 def _last(plain: str, scale: int) -> RatingReading | None:

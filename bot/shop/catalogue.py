@@ -272,8 +272,11 @@ def _take(tokens: list[_Token], first: int, width: int, keys: list[str], taken: 
 def one_typo(typed: str, meant: str) -> bool:
     """Whether `typed` is `meant` with one letter too many, too few, swapped or, in a longer word, wrong.
 
-    The first letter must be right. In a short word a wrong letter makes another word: a skirt is no shirt.
+    The first letter must be right. In a short word a wrong letter makes another word: a skirt is no shirt. Another
+    number is always another one.
     """
+    if typed.isdigit() or meant.isdigit():
+        return False
     if typed == meant or min(len(typed), len(meant)) < 4 or typed[0] != meant[0]:
         return False
     if len(typed) == len(meant):

@@ -101,6 +101,8 @@ _FILLERS = _words(
     " would be should then ok okay k yes yeah yep no nope actually sorry instead let's lets let give swap"
     " exchange change send that and or um hmm well just one ones"
 )
+#: Of shoes and clothes, in the American count and the European.
+_SMALLEST, _LARGEST = 3, 50
 #: So many words may be none of these, such as a colour.
 _OTHER_WORDS = 1
 
@@ -117,6 +119,22 @@ def size(text: str) -> str | None:
     if _UNITS.intersection(rest) or sum(word not in _FILLERS for word in rest) > _OTHER_WORDS:
         return None
     return told.pop()
+
+
+def sizes(text: str) -> list[tuple[int, int]]:
+    """Where a text about clothes or shoes names sizes (`start`, `end` exclusive), wanted or not: "the 9, not the 8"."""
+    return [found.span() for found in _SIZE.finditer(text) if not _counts_other(text, found)]
+
+
+def _counts_other(text: str, found: re.Match[str]) -> bool:
+    """Whether a number counts something else ("2 pairs", "20 %"), or a letter is none of a size ("i'm m")."""
+    before = re.findall(r"[\w'’]+", text[: found.start()].lower())[-1:]
+    after = re.findall(r"[\w'’]+|%", text[found.end() : found.end() + 20].lower())[:1]
+    lone = bool(found["letter"]) and len(found["letter"]) == 1 and found["letter"].islower()
+    small = bool(found["number"]) and not _SMALLEST <= int(found["number"]) <= _LARGEST
+    return bool(small or {*before} & {"order", "number", "no"} or {*after} & (_UNITS | {"%"})) or (
+        lone and not {*before} & {"a", "an", "size", "in", "the", "to", "for"}
+    )
 
 
 def _size_words(found: re.Match[str]) -> str:

@@ -1,1 +1,1 @@
-"""What Parley adds to Rasa: a channel, a store that keeps nothing, and two components; it never imports the engine."""
+"""What Parley adds to Rasa: a channel, a store that keeps nothing, and components; it never imports the engine."""

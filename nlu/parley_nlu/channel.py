@@ -28,7 +28,7 @@ from sanic import Blueprint, Request
 from sanic.exceptions import SanicException
 from sanic.response import HTTPResponse, json
 
-from parley_nlu import actions
+from parley_nlu import actions, runner
 from parley_nlu.store import Turn, trim, under_way
 
 logger = logging.getLogger(__name__)
@@ -109,6 +109,7 @@ class ParleyChannel(InputChannel):
         if not token or str(token).startswith("${"):
             cls.raise_missing_credentials_exception()
         actions.install()
+        runner.install()
         return cls(str(token))
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:

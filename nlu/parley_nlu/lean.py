@@ -32,6 +32,10 @@ class _AbsentType(type):
     def __or__(cls, other: Any) -> Any:
         return cls
 
+    def __len__(cls) -> int:
+        # spaCy's library counts TensorFlow's devices and does without TensorFlow where it cannot be imported.
+        raise TensorFlowLeftOut(f"{cls.__name__} needs TensorFlow, which is left out here")
+
 
 class _Absent(metaclass=_AbsentType):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:

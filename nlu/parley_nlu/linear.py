@@ -7,7 +7,9 @@ scores, fitted on cross-validated ones, makes "70 %" right in about 70 % of case
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,8 @@ from sklearn.model_selection import StratifiedKFold
 FILE = "linear.npz"
 #: A text counts as at least this long, in letters: "4" is no surer than a word would be.
 SHORTEST = 10
+#: Trainings side by side; each holds all examples in memory.
+MOST_AT_ONCE = 4
 #: Training ends when a step makes the model better by less than this part; with less nothing changes in the readings.
 ENOUGH = 1e-5
 
@@ -43,8 +47,11 @@ class LinearClassifier(IntentClassifier, GraphComponent):
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
-        """With a larger `C` it fits freer; each of `folds` parts is read by what the others teach."""
-        return {"C": 10.0, "max_iter": 200, "folds": 4, "random_state": 0}
+        """With a larger `C` it fits freer; each of `folds` parts is read by what the others teach.
+
+        Of `dense_strengths` (vectors beside words, 1 for as strong) the one is taken that the first part speaks for.
+        """
+        return {"C": 10.0, "max_iter": 200, "folds": 4, "random_state": 0, "dense_strengths": [1.0, 2.0]}
 
     def __init__(self, config: dict[str, Any], name: str, model_storage: ModelStorage, resource: Resource) -> None:
         self._config = config
@@ -79,12 +86,30 @@ class LinearClassifier(IntentClassifier, GraphComponent):
         answers = np.searchsorted(self.intents, [each.get(INTENT) for each in texts])
         lengths = np.array([_length(each) for each in texts])
         blocks = [_stack(block) for block in zip(*map(_features, texts), strict=True)]
-        self.scales = _learn_scales(blocks, lengths)
-        x = _Together.of(
-            [_times(block, scale / _damping(block, lengths)) for block, scale in zip(blocks, self.scales, strict=True)]
-        )
-        weights = self._fit(x, answers)
-        self.factor = _best_factor(self._unseen_scores(x, answers), answers)
+        unscaled = [_times(block, 1 / _damping(block, lengths)) for block in blocks]
+        even = _learn_scales(blocks, lengths)
+        parts = self._parts(answers)
+        # Each training holds one core and lets go of Python's lock.
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_ONCE)) as cores:
+
+            def together(strength: float) -> _Together:
+                scales = _strengthened(even, blocks, strength)
+                return _Together.of([block * scale for block, scale in zip(unscaled, scales, strict=True)])
+
+            def first(strength: float) -> np.ndarray:
+                return self._unseen(together(strength), answers, *parts[0])
+
+            strengths = self._config["dense_strengths"] if parts else [1.0]
+            tried = dict(zip(strengths, cores.map(first, strengths if parts else []), strict=False))
+            strength = min(tried, key=lambda each: _surprise(tried[each], answers[parts[0][1]]), default=strengths[0])
+            self.scales = _strengthened(even, blocks, strength)
+            x = together(strength)
+            fitted = cores.submit(self._fit, x, answers)
+            others = cores.map(lambda part: self._unseen(x, answers, *part), parts[1:])
+            scores = [tried[strength], *others] if parts else []
+            weights = fitted.result()
+        truth = np.concatenate([answers[unseen] for _, unseen in parts]) if parts else answers[:0]
+        self.factor = _best_factor(np.vstack([np.zeros((0, len(self.intents))), *scores]), truth)
         self.weights, self.bias = np.float32(self.factor) * weights[:-1], np.float32(self.factor) * weights[-1]
         self.persist()
         return self._resource
@@ -110,16 +135,18 @@ class LinearClassifier(IntentClassifier, GraphComponent):
         found = minimize(loss, np.zeros((width + 1) * intents), jac=True, method="L-BFGS-B", options=options)
         return found.x.reshape(width + 1, intents).astype(np.float32)
 
-    def _unseen_scores(self, x: _Together, answers: np.ndarray) -> np.ndarray:
-        """What each example scores with a model that has not seen it; too few examples for that give none."""
+    def _parts(self, answers: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows to learn from and rows to be read by that, several times; too few examples of an intent give none."""
         folds = min(self._config["folds"], np.bincount(answers).min())
         if folds < 2:
-            return np.zeros((0, len(self.intents)))
-        scores = np.zeros((x.rows, len(self.intents)))
-        parts = StratifiedKFold(folds, shuffle=True, random_state=self._config["random_state"])
-        for seen, unseen in parts.split(answers, answers):
-            weights = self._fit(x.some(seen), answers[seen])
-            scores[unseen] = x.some(unseen).dot(weights[:-1]) + weights[-1]
+            return []
+        split = StratifiedKFold(folds, shuffle=True, random_state=self._config["random_state"])
+        return list(split.split(answers, answers))
+
+    def _unseen(self, x: _Together, answers: np.ndarray, seen: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+        """What the rows `unseen` score with a model learnt from `seen` alone."""
+        weights = self._fit(x.some(seen), answers[seen])
+        scores: np.ndarray = x.some(unseen).dot(weights[:-1]) + weights[-1]
         return scores
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -225,6 +252,14 @@ def _learn_scales(blocks: Sequence[csr_matrix | np.ndarray], lengths: np.ndarray
     return scales
 
 
+def _strengthened(scales: Sequence[float], blocks: Sequence[csr_matrix | np.ndarray], strength: float) -> list[float]:
+    """Scales with the dense blocks' as many times as large."""
+    return [
+        scale * strength if isinstance(block, np.ndarray) else scale
+        for scale, block in zip(scales, blocks, strict=True)
+    ]
+
+
 def _damping(block: csr_matrix | np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """What a text's features are divided by: counts grow with its length, a sentence's vector does not.
 
@@ -242,11 +277,17 @@ def _best_factor(scores: np.ndarray, answers: np.ndarray) -> float:
     if not len(scores):
         return 1.0
 
-    def surprise(log_factor: float) -> float:
-        logs = _log_softmax(scores * np.exp(log_factor))
-        return -float(logs[np.arange(len(answers)), answers].sum() + logs.mean())
+    return float(np.exp(minimize_scalar(_misfit, args=(scores, answers), bounds=(-3, 3), method="bounded").x))
 
-    return float(np.exp(minimize_scalar(surprise, bounds=(-3, 3), method="bounded").x))
+
+def _surprise(scores: np.ndarray, answers: np.ndarray) -> float:
+    """How unlikely the answers are by these scores, with the factor that suits them best."""
+    return _misfit(np.log(_best_factor(scores, answers)), scores, answers)
+
+
+def _misfit(log_factor: float, scores: np.ndarray, answers: np.ndarray) -> float:
+    logs = _log_softmax(scores * np.exp(log_factor))
+    return -float(logs[np.arange(len(answers)), answers].sum() + logs.mean())
 
 
 def _log_softmax(scores: np.ndarray) -> np.ndarray:

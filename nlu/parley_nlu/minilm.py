@@ -1,4 +1,4 @@
-"""Turns a text into one vector that lies near those of texts with the same meaning; it learns nothing of its own.
+"""One vector per text from MiniLM, a small transformer; it learns nothing of its own.
 
 By default the encoder is MiniLM, from two packages of the lock file whose files are used and whose code is never run.
 Any other sentence encoder takes its place by `folder`: `model.onnx` and `tokenizer.json` side by side.
@@ -6,27 +6,19 @@ Any other sentence encoder takes its place by `folder`: `model.onnx` and `tokeni
 
 from __future__ import annotations
 
-import hashlib
-import json
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
-from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
-from rasa.nlu.featurizers.dense_featurizer.dense_featurizer import DenseFeaturizer
-from rasa.shared.exceptions import RasaException
-from rasa.shared.nlu.constants import FEATURE_TYPE_SENTENCE, TEXT
-from rasa.shared.nlu.training_data.features import Features
-from rasa.shared.nlu.training_data.message import Message
-from rasa.shared.nlu.training_data.training_data import TrainingData
 from tokenizers import Tokenizer
 
-FILE = "encoder.json"
+from parley_nlu.vectors import Encoder, EncoderUnfit
+
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Where each file is found: its package, how its path there ends, and its SHA-256.
@@ -44,27 +36,19 @@ PINNED = {
 }
 
 
-class EncoderUnfit(RasaException):
-    """The encoder is missing, is not the one that was pinned, or is not the one the model was trained with."""
-
-
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_FEATURIZER, is_trainable=True)
-class SentenceEncoder(DenseFeaturizer, GraphComponent):
+class SentenceEncoder(Encoder):
     """One dense vector of length 1 per text, mean of its tokens' vectors; `longest` counts tokens."""
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
         """`folder` is absolute or counted from the checkout, None for MiniLM; `batch` texts are encoded at once."""
-        return {**DenseFeaturizer.get_default_config(), "folder": None, "batch": 32, "longest": 128}
+        return {**Encoder.get_default_config(), "folder": None, "batch": 32, "longest": 128}
 
     def __init__(self, config: dict[str, Any], name: str, model_storage: ModelStorage, resource: Resource) -> None:
-        super().__init__(name, config)
-        self._batch = config["batch"]
-        self._model_storage = model_storage
-        self._resource = resource
         files = in_folder(config["folder"]) if config["folder"] else in_packages()
-        #: SHA-256 of each file by its name.
-        self.digests = {name: _digest(path) for name, path in files.items()}
+        super().__init__(config, name, model_storage, resource, files)
+        self._batch = config["batch"]
         if not config["folder"]:
             check_pinned(self.digests)
         options = SessionOptions()
@@ -79,57 +63,6 @@ class SentenceEncoder(DenseFeaturizer, GraphComponent):
         # A tokenizer.json may ask for padding; here each batch is padded to its longest text.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(config["longest"])
-
-    @classmethod
-    def create(
-        cls,
-        config: dict[str, Any],
-        model_storage: ModelStorage,
-        resource: Resource,
-        execution_context: ExecutionContext,
-    ) -> SentenceEncoder:
-        """The encoder, to be trained with. Raises EncoderUnfit."""
-        return cls(config, execution_context.node_name, model_storage, resource)
-
-    def train(self, training_data: TrainingData) -> Resource:
-        """Learn nothing, but note in the model which encoder it is made with."""
-        with self._model_storage.write_to(self._resource) as folder:
-            (folder / FILE).write_text(json.dumps(self.digests))
-        return self._resource
-
-    @classmethod
-    def load(
-        cls,
-        config: dict[str, Any],
-        model_storage: ModelStorage,
-        resource: Resource,
-        execution_context: ExecutionContext,
-        **kwargs: Any,
-    ) -> SentenceEncoder:
-        """The encoder as trained with. Raises EncoderUnfit: with another one every reading would be nonsense."""
-        component = cls(config, execution_context.node_name, model_storage, resource)
-        with model_storage.read_from(resource) as folder:
-            trained_with = json.loads((folder / FILE).read_text())
-        if trained_with != component.digests:
-            raise EncoderUnfit("the model was trained with another sentence encoder; run ./parley train")
-        return component
-
-    @classmethod
-    def validate_config(cls, config: dict[str, Any]) -> None:
-        """Files are checked when the encoder is made; there is nothing else to say wrong."""
-
-    def process_training_data(self, training_data: TrainingData) -> TrainingData:
-        """Give every example its vector."""
-        self.process(training_data.training_examples)
-        return training_data
-
-    def process(self, messages: list[Message]) -> list[Message]:
-        """Give every message its vector; those without a text stay without."""
-        told = [message for message in messages if message.get(TEXT)]
-        vectors = self.encode([message.get(TEXT) for message in told])
-        for message, vector in zip(told, vectors, strict=True):
-            message.add_features(Features(vector[None], FEATURE_TYPE_SENTENCE, TEXT, self._identifier))
-        return messages
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """One row per text, in their order; a text's vector does not depend on the texts beside it."""
@@ -188,7 +121,3 @@ def check_pinned(digests: dict[str, str]) -> None:
     for name, (package, _, pinned) in PINNED.items():
         if digests[name] != pinned:
             raise EncoderUnfit(f"{name} of the package {package} is not the file this was made for; install it anew")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
