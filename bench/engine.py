@@ -31,6 +31,7 @@ from bot.client import WEBHOOK
 from bot.db import Database
 from bot.errors import BotError
 from bot.insight import training
+from bot.insight.training import Workshop
 from bot.settings import ROOT
 from bot.shop import bookings, shopfile
 from bot.supervisor import NLU_PYTHON
@@ -163,7 +164,7 @@ def start() -> Iterator[Engine]:
     """A running engine whose contacts have their appointments. Raises BotError where it cannot run."""
     if not NLU_PYTHON.exists():
         raise BotError("Rasa's environment nlu/.venv is missing; ./parley train builds it")
-    if training.newest_model(ROOT) is None:
+    if training.newest_model(Workshop.at(ROOT)) is None:
         raise BotError("no trained model fits data/, domain.yml and config.yml; ./parley train makes one")
     folder = Path(tempfile.mkdtemp(prefix="parley-bench-"))
     try:

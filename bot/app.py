@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from actions import all_actions
 from bot import clock, live, logs
+from bot import models as live_models
 from bot.db import Database, Waker
 from bot.insight.review import Library
 from bot.rasa_client import RasaClient
@@ -46,10 +47,15 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.actions = ActionExecutor()
             for action in all_actions(db):
                 app.state.actions.register_action(action)
-            held_back = asyncio.create_task(faults.run(app.state.parley)) if settings.carrier == "simulator" else None
+            follower = live_models.Follower(db, settings.rasa_site, app.state.rasa)
+            await follower.look()
+            tasks = [asyncio.create_task(follower.run())]
+            if settings.carrier == "simulator":
+                tasks.append(asyncio.create_task(faults.run(app.state.parley)))
             yield
-            if held_back is not None:
-                held_back.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         await stream_of_events.close()
         await db.close()
 

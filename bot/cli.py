@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # most commands need neither, and each takes a while to load
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bot.client import Client
+    from bot.insight.training import Workshop
 
 T = TypeVar("T")
 
@@ -133,7 +134,7 @@ def up(
 
 
 @app.command(hidden=True, epilog="Example: ./parley run worker")
-def run(name: Annotated[str, typer.Argument(metavar="web|worker|sender")], port: Port = None) -> None:
+def run(name: Annotated[str, typer.Argument(metavar="web|worker|sender|trainer")], port: Port = None) -> None:
     """Run one process of the engine, on this machine or another; `up` starts them by itself."""
     settings = _settings(port)
     if name == "web":
@@ -144,8 +145,15 @@ def run(name: Annotated[str, typer.Argument(metavar="web|worker|sender")], port:
         from bot import worker
 
         asyncio.run(worker.run(settings) if name == "worker" else worker.run_sender(settings))
+    elif name == "trainer":
+        from bot import logs
+        from bot.insight import trainer, training
+        from bot.supervisor import NLU_PYTHON
+
+        logs.start(settings.log_level, "trainer")
+        asyncio.run(trainer.run(settings.database_url, training.Workshop.of(settings), NLU_PYTHON))
     else:
-        raise typer.BadParameter("a process is web, worker or sender")
+        raise typer.BadParameter("a process is web, worker, sender or trainer")
 
 
 @app.command(epilog="Example: ./parley train --evaluate")
@@ -163,41 +171,37 @@ def train(
     from bot.insight import training
     from bot.supervisor import NLU_PYTHON
 
-    model = training.newest_model(ROOT)
+    shop = training.Workshop.of(_settings())
+    model = training.newest_model(shop)
     if model is not None and not again:
-        out.print(f"The model fits the data already: {model.relative_to(ROOT)}.", highlight=False, soft_wrap=True)
+        out.print(f"The model fits the data already: {_short(model)}.", highlight=False, soft_wrap=True)
     else:
         if not NLU_PYTHON.exists():
             raise BotError("Rasa's environment nlu/.venv is missing; ./parley train builds it")
         began = time.perf_counter()
         with _progress("training") as on_line:
-            model = training.train(ROOT, NLU_PYTHON, on_line)
-        _line("✓", f"trained {model.relative_to(ROOT)}", time.perf_counter() - began)
+            model = training.train(shop, NLU_PYTHON, on_line)
+        _line("✓", f"trained {_short(model)}", time.perf_counter() - began)
     if evaluate:
-        _evaluate(model, NLU_PYTHON)
+        _evaluate(shop, model, NLU_PYTHON)
 
 
-def _evaluate(model: Path, python: Path) -> None:
+def _short(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def _evaluate(shop: "Workshop", model: Path, python: Path) -> None:
     """Judge a trained model and keep the report. Exits 1 where it is refused."""
     from bot.insight import evaluation
 
+    accepted = evaluation.last_accepted(shop.models, but=model)
+    before = shop.model(accepted.model) if accepted is not None else None
     began = time.perf_counter()
     with _progress("evaluating") as on_line:
-        readings = evaluation.read(ROOT, python, model, evaluation.held_out(ROOT), on_line)
-    _line("✓", f"read {len(readings)} held-out texts", time.perf_counter() - began)
-    played = _step(
-        "golden conversations",
-        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "tests/test_conversations.py"],
-    )
-    old = evaluation.last_accepted(ROOT / "models", but=model)
-    report = evaluation.Report(
-        model=model.name.removesuffix(".tar.gz"),
-        compared_with=old.model if old is not None else None,
-        readings=readings,
-        conversations="passed" if played else "broken",
-        reasons=evaluation.judge(readings, old.readings if old is not None else [], "passed" if played else "broken"),
-    )
-    evaluation.keep(report, model)
+        report = evaluation.evaluate(shop, python, model, before, on_line, on_line)
+    played = "" if report.conversations == "not run" else ", played the golden conversations"
+    _line("✓", f"read {len(report.readings)} held-out texts{played}", time.perf_counter() - began)
+    old = evaluation.report_of(before) if before is not None else None
     out.print(evaluation.verdict(report, old), highlight=False, soft_wrap=True)
     figures = {"macro-F1": report.macro_f1, "asked back": report.asked_back, "acted on wrongly": report.acted_wrongly}
     out.print("  ".join(f"{name} {value:.1%}" for name, value in figures.items()), highlight=False)
@@ -207,6 +211,7 @@ def _evaluate(model: Path, python: Path) -> None:
         out.print(f"[red]  {escape(reason)}[/]", highlight=False, soft_wrap=True)
     if not report.accepted:
         raise typer.Exit(1)
+    out.print("Publish it on the console's Models page, or start ./parley up again.", highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

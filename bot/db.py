@@ -139,3 +139,4 @@ class Bell:
 TURNS = "parley_turns"
 SENDS = "parley_sends"
 PAGES = "parley_pages"
+MODELS = "parley_models"

@@ -25,8 +25,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from bot import client, clock, consent, services
 from bot.errors import BotError, SettingsError
 from bot.insight import training
+from bot.insight.training import Workshop
 from bot.rasa_client import RasaClient
-from bot.settings import ROOT, Settings, async_url
+from bot.settings import Settings, async_url
 from bot.shop import shopfile, texts
 from bot.shop.shopfile import Content, ShopFile
 
@@ -72,7 +73,7 @@ def examine(settings: Settings) -> list[Finding]:
     elif shop is not None:
         findings += _content(shop, {})
     findings += _redis(settings) if settings.redis_url or running else []
-    findings += [] if settings.rasa_url else _model()
+    findings += [] if settings.rasa_url else _model(settings)
     findings += _rasa(settings, rasas) if rasas or running else []
     return [*findings, *_web(settings)]
 
@@ -159,8 +160,8 @@ def _codes(content: Content, left: Mapping[str, int]) -> Iterator[Finding]:
 _TAKEN = consent.STOP_WORDS | consent.AMBIGUOUS_WORDS | consent.START_WORDS | consent.HELP_WORDS
 
 
-def _model() -> Iterator[Finding]:
-    model = training.newest_model(ROOT)
+def _model(settings: Settings) -> Iterator[Finding]:
+    model = training.newest_model(Workshop.of(settings))
     if model is None:
         mend = "The next ./parley up trains one; ./parley train does it now."
         yield Finding("language model", "warning", "No trained model fits data/ as it is now.", mend)
@@ -406,7 +407,7 @@ def _rasa(settings: Settings, urls: list[str]) -> Iterator[Finding]:
     mend = "Check PARLEY_RASA_URL." if settings.rasa_url else f"See {settings.logs / 'rasa-1.log'}."
     if not urls:
         yield Finding("rasa", "failure", "No Rasa runs.", mend)
-    wanted = training.fingerprint(ROOT)
+    wanted = training.fingerprint(Workshop.of(settings))
     for url, (answers, model) in zip(urls, asyncio.run(_ready(urls)), strict=True):
         where = urlsplit(url).netloc.rpartition("@")[2]
         if not answers:

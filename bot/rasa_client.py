@@ -99,6 +99,10 @@ class RasaClient:
         self._http = http
         self._next = 0
 
+    def use(self, urls: Sequence[str]) -> None:
+        """Ask these addresses from the next question on; one that was asked already is answered where it went."""
+        self._urls = [url.rstrip("/") for url in urls]
+
     async def turn(
         self,
         sender: UUID,
@@ -171,7 +175,8 @@ class RasaClient:
         return None
 
     def _in_turns(self) -> list[str]:
-        first, self._next = self._next, (self._next + 1) % max(len(self._urls), 1)
+        first = self._next % max(len(self._urls), 1)
+        self._next = first + 1
         return self._urls[first:] + self._urls[:first]
 
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 OWNER, APP, DATABASE = "parley_owner", "parley_app", "parley"
 #: What may only be added to; and what may be added and, for erasure, taken away.
 LEDGER, EVIDENCE = "consent_events", "consent_evidence"
-#: Who labelled what, likewise.
-REVIEW = "review_events"
+#: Who labelled what, and which models were live, likewise.
+REVIEW, PUBLICATIONS = "review_events", "publications"
 
 POSTGRES_MAJOR = "18"
 #: PostgreSQL refuses to run as root, so root lends it this user.
@@ -533,6 +533,7 @@ def _grant(connection: "Connection", app_role: str) -> None:
     rights = {
         LEDGER: "SELECT, INSERT",
         REVIEW: "SELECT, INSERT",
+        PUBLICATIONS: "SELECT, INSERT",
         EVIDENCE: "SELECT, INSERT, DELETE",
         "alembic_version": "SELECT",
     }

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     rasa_url: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="Rasa addresses of your own, comma separated; empty runs one here."
     )
+    rasa_site: str = Field("", description="Set by `up`: under which name its processes find its Rasas' addresses.")
     actions_url: str = Field("", description="Where Rasa finds the action route; empty is this engine's web process.")
     internal_token: str = Field("", description="Shared by engine and Rasa; made at first start when empty.")
 
@@ -66,6 +67,14 @@ class Settings(BaseSettings):
 
     shop_file: Path = Field(ROOT / "shop.yml", description="Brand, hours, locations, services and staff of the shop.")
     examples_dir: Path = Field(ROOT / "data", description="Folder of the training examples the review queue adds to.")
+    models_dir: Path = Field(ROOT / "models", description="Folder of the trained models and their reports.")
+    heldout_file: Path = Field(
+        ROOT / "nlu" / "tests" / "heldout.yml",
+        description="Texts by intent a new model is judged on, never trained on.",
+    )
+    conversations_dir: Path = Field(
+        ROOT / "tests" / "conversations", description="Folder of the golden conversations a new model must not break."
+    )
     desk_minutes: int = Field(15, ge=1, description="Minutes within which a person usually answers.")
     stop_line_on_every_text: bool = Field(False, description="Add the opt-out line to every text, replies included.")
 

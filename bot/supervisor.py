@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -24,29 +25,26 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import accounts, client, demo, leash, numbers, services
-from bot.db import Database
+from bot import accounts, client, demo, leash, models, numbers, orders, services
+from bot.children import Child
+from bot.db import MODELS, PAGES, Database, Waker
 from bot.errors import BotError, SettingsError
-from bot.insight import training
+from bot.insight import evaluation, training
+from bot.insight.training import Workshop
+from bot.orders import Orders, Rasas
 from bot.services import Leash, Program
 from bot.settings import ROOT, Secrets, Settings, load_secrets, role_of
 from bot.shop import shopfile
-from bot.tables import Contact, User
+from bot.tables import Contact, ModelOrder, User
 
 log = logging.getLogger(__name__)
 
 NLU_PYTHON = ROOT / "nlu" / ".venv" / "bin" / "python"
 FIRST_LOGIN = "admin@parley.example"
 
-#: A child that dies is started again after this long, twice as long each time up to the second figure; one that had run
-#: for the third is given a fresh start.
-FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS = 0.5, 10.0, 30.0
-#: From SIGTERM to SIGKILL: web cuts open event streams after 3 s and closes its pools; a turn under way has what is
-#: left, and one that is cut short is taken again after its lease; PostgreSQL writes one checkpoint. Six seconds each,
-#: though all but PostgreSQL and Valkey end together, keep Ctrl-C under twenty.
-PATIENCE_SECONDS = 6.0
 #: How often `up` looks whether a text would be answered, and when it says what is still missing.
 LOOK_SECONDS, SAY_SECONDS = 0.15, 30.0
 
@@ -86,90 +84,6 @@ def local_url(settings: Settings) -> str:
     """Where this host reaches the web process."""
     anywhere = settings.host in ("0.0.0.0", "::", "localhost")  # noqa: S104  # compared with, not listened on
     return f"http://{'127.0.0.1' if anywhere else settings.host}:{settings.port}"
-
-
-# -- children ------------------------------------------------------------------------------------------------------
-
-
-class Child:
-    """One process that is started again whenever it dies, until it is stopped."""
-
-    def __init__(self, make: Callable[[], Program], held: Leash, tell: Callable[[str | None], None]) -> None:
-        """`make` prepares the program anew before each start; `tell` hears of every start, and why when it died."""
-        self._make = make
-        self._held = held
-        self._tell = tell
-        self._process: asyncio.subprocess.Process | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self.program: Program | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process's number while it runs."""
-        running = self._process is not None and self._process.returncode is None
-        return self._process.pid if self._process is not None and running else None
-
-    async def start(self) -> Program:
-        """Start it once and keep it running from then on. Raises BotError where it cannot be prepared."""
-        program = await self._spawn()
-        self._keeper = asyncio.create_task(self._keep())
-        return program
-
-    def ask_to_stop(self) -> None:
-        """Let it end, and stay ended."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-        if self.program is not None:
-            self._signal(self.program.stop_signal)
-
-    async def stopped(self) -> None:
-        """Return when it has ended; it is killed after PATIENCE_SECONDS."""
-        if self._process is None:
-            return
-        try:
-            await asyncio.wait_for(self._process.wait(), PATIENCE_SECONDS)
-        except TimeoutError:
-            self.kill()
-            await self._process.wait()
-        self._held.drop(self._process.pid)
-
-    def kill(self) -> None:
-        """End it now."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, sign: signal.Signals) -> None:
-        if self.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, sign)
-
-    async def _spawn(self) -> Program:
-        program = await asyncio.to_thread(self._make)
-        with program.log.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                *program.command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, **program.options()
-            )
-        self._held.add(self._process.pid, program.stop_signal)
-        self.program = program
-        self._tell(None)
-        return program
-
-    async def _keep(self) -> None:
-        pause = FIRST_PAUSE
-        while True:
-            assert self._process is not None
-            assert self.program is not None
-            began = time.monotonic()
-            code = await self._process.wait()
-            self._held.drop(self._process.pid)
-            pause = FIRST_PAUSE if time.monotonic() - began > STEADY_SECONDS else pause
-            name, ended = self.program.name, f"signal {-code}" if code < 0 else f"code {code}"
-            self._tell(f"{name} ended ({ended}) and is started again; its log is {self.program.log}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-            try:
-                await self._spawn()
-            except (BotError, OSError) as exc:
-                self._tell(f"{name} could not be started: {exc}")
 
 
 # -- steps on the terminal -----------------------------------------------------------------------------------------
@@ -272,6 +186,13 @@ class Up:
         self._training: asyncio.subprocess.Process | None = None
         self._own_rasa = not settings.rasa_url
         self._stopping = False
+        self._shop = Workshop.of(settings)
+        self._site = f"{socket.gethostname()}:{settings.data_dir}" if self._own_rasa else ""
+        self._rasas = Rasas(self._child, self._rasa_program)
+        self._migrated = asyncio.Event()
+        self._database: Database | None = None
+        self._ordered: asyncio.Task[None] | None = None
+        self._secrets: Secrets | None = None
 
     def on_signal(self, running: asyncio.Task[None]) -> None:
         """Ctrl-C: stop; again: stop at once."""
@@ -298,12 +219,12 @@ class Up:
     async def _start(self) -> None:
         began = time.perf_counter()
         show = self._terminal.show
-        secrets = await show(self._step("settings and secrets", self._prepare()))
+        secrets = self._secrets = await show(self._step("settings and secrets", self._prepare()))
         self._resolve_rasa()
-        # The services, the model and Rasa need nothing of each other, so they start together; Rasa takes the longest.
+        # All that needs nothing of each other starts together; Rasa takes the longest. Which model is live is a row.
         postgres, valkey = self._step("PostgreSQL", self._postgres()), self._step("Valkey", self._valkey())
         model = self._step("language model", self._model())
-        rasa = self._step("Rasa", self._rasa(model, secrets))
+        rasa = self._step("Rasa", self._rasa(model))
         await show(postgres, str)
         await show(valkey, str)
         await show(self._step("migrations", self._migrate()))
@@ -312,6 +233,7 @@ class Up:
         await show(model, lambda found: found.name.partition(".")[0] if found is not None else "yours")
         await rasa.task  # started a moment ago; how long it loads shows in the next line
         await show(self._step("ready for texts", self._ready()))
+        self._take_orders()
         self._terminal.finished()
         self._welcome(time.perf_counter() - began, login)
 
@@ -333,9 +255,11 @@ class Up:
 
     def _resolve_rasa(self) -> None:
         if self._own_rasa:
-            ports = [free_port() for _ in range(self._settings.rasa)]
-            urls = [f"http://127.0.0.1:{port}" for port in ports]
-            self._settings = self._settings.model_copy(update={"rasa_url": urls})
+            found = {"rasa_url": self._free_urls(), "rasa_site": self._site}
+            self._settings = self._settings.model_copy(update=found)
+
+    def _free_urls(self) -> list[str]:
+        return [f"http://127.0.0.1:{free_port()}" for _ in range(self._settings.rasa)]
 
     async def _postgres(self) -> str:
         if self._settings.database_url:
@@ -362,28 +286,47 @@ class Up:
     async def _migrate(self) -> None:
         owner = self._settings.database_owner_url or self._settings.database_url
         await asyncio.to_thread(services.migrate, owner, role_of(self._settings.database_url))
+        self._database = Database(self._settings.database_url, "parley-up", pool_size=3)
+        if self._own_rasa:
+            async with self._database.begin() as session:
+                await models.move(session, self._site, self._settings.rasa_url)
+        self._migrated.set()
 
     async def _fill(self, secrets: Secrets) -> dict[str, str] | None:
-        db = Database(self._settings.database_url, "parley-up", pool_size=1)
-        try:
-            async with db.begin() as session:
-                await self._terminal.show(self._step("shop", _sync_shop(session, self._settings)))
-                if self._settings.demo and not await session.scalar(select(Contact.id).limit(1)):
-                    await self._terminal.show(self._step("demo shop", demo.fill(session, secrets.consent_key)))
-                return await _first_login(session, self._settings.data_dir)
-        finally:
-            await db.close()
+        async with self._db.begin() as session:
+            await self._terminal.show(self._step("shop", _sync_shop(session, self._settings)))
+            if self._settings.demo and not await session.scalar(select(Contact.id).limit(1)):
+                await self._terminal.show(self._step("demo shop", demo.fill(session, secrets.consent_key)))
+            return await _first_login(session, self._settings.data_dir)
+
+    @property
+    def _db(self) -> Database:
+        assert self._database is not None  # from the migrations on
+        return self._database
 
     async def _model(self) -> Path | None:
         if not self._own_rasa:
             return None
-        model = await asyncio.to_thread(training.newest_model, ROOT)
+        await self._migrated.wait()
+        choice = await self._choose()
+        if choice.words:
+            self._terminal.say(choice.words)
+        model = self._shop.model(choice.model) if choice.model is not None else None
         if model is None:
             await self._train()
-            model = await asyncio.to_thread(training.newest_model, ROOT)
+            model = await asyncio.to_thread(training.newest_model, self._shop)
         if model is None:
             raise BotError("the training data changed while the model was trained; start again")
+        async with self._db.begin() as session:
+            await models.publish(session, _name(model), None)
         return model
+
+    async def _choose(self) -> models.Choice:
+        async with self._db.begin() as session:
+            live = await models.live(session)
+        if live is not None and not self._shop.model(live.model).exists():
+            live = None
+        return models.choose(await asyncio.to_thread(_fitting, self._shop), live)
 
     async def _train(self) -> None:
         # A process of its own, and in a group of its own, so that Ctrl-C ends Rasa's training too.
@@ -406,23 +349,20 @@ class Up:
         if code != 0:
             raise BotError("the language model could not be trained:\n" + "\n".join(last))
 
-    async def _rasa(self, model: Step[Path | None], secrets: Secrets) -> None:
+    async def _rasa(self, model: Step[Path | None]) -> None:
         found = await asyncio.shield(model.task)
         if found is None:
             return
         if not NLU_PYTHON.exists():
             raise BotError("Rasa's environment nlu/.venv is missing; ./parley builds it")
-        for number, url in enumerate(self._settings.rasa_url, 1):
-            command, added = rasa_command(found, int(url.rpartition(":")[2]), self._settings, secrets)
-            environment = {key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")}
-            program = Program(
-                f"rasa-{number}",
-                command,
-                self._settings.logs / f"rasa-{number}.log",
-                environment={**environment, **added},
-                folder=ROOT,
-            )
-            await self._child(_always(program)).start()
+        await self._rasas.start(found, self._settings.rasa_url)
+
+    def _rasa_program(self, number: int, url: str, model: Path) -> Program:
+        assert self._secrets is not None  # nothing is started before they are there
+        command, added = rasa_command(model, int(url.rpartition(":")[2]), self._settings, self._secrets)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")}
+        log_file = self._settings.logs / f"rasa-{number}.log"
+        return Program(f"rasa-{number}", command, log_file, environment={**environment, **added}, folder=ROOT)
 
     async def _engine(self) -> None:
         names = [f"worker-{number}" for number in range(1, self._settings.workers + 1)] + ["sender", "web"]
@@ -440,6 +380,57 @@ class Up:
                     said = time.monotonic()
                     self._terminal.say(f"still waiting for {', '.join(missing)}; logs are in {self._settings.logs}")
                 await asyncio.sleep(LOOK_SECONDS)
+
+    # -- orders of the console -------------------------------------------------------------------------------------
+
+    def _take_orders(self) -> None:
+        if self._own_rasa:
+            working = Orders(self._db, self._held, self._trainer, self._swap)
+            self._ordered = asyncio.create_task(working.run())
+
+    def _trainer(self) -> Program:
+        log_file = self._settings.logs / "trainer.log"
+        return Program("trainer", _command("run", "trainer"), log_file, environment=_environment(self._settings))
+
+    async def _swap(self, name: str, steps: models.Steps, order_id: int) -> None:
+        """Make the model of a name live. Raises BotError where that cannot be; the one before is live then."""
+        assert self._secrets is not None  # nothing is ordered before they are there
+        model = self._shop.model(name)
+        if not model.exists():
+            raise BotError(f"The file of model {name} is no longer there; choose another.")
+        urls = self._free_urls()
+        candidates = await self._rasas.try_out(model, urls, self._secrets.internal_token, steps)
+        steps.begin("Switching")
+        try:
+            async with self._db.begin() as session:
+                order = await session.get_one(ModelOrder, order_id)
+                await models.publish(session, name, order.user_id)
+                await models.move(session, self._site, urls)
+                await models.end(session, order_id, "published")
+        except BaseException as exc:
+            # A connection that is lost at the commit leaves open whether it was one.
+            if not isinstance(exc, DBAPIError) or not await self._moved_to(urls):
+                await candidates.stop()
+                raise
+        old = candidates.take_over()
+        for channel in (MODELS, PAGES):
+            Waker(self._db).wake(channel)
+        self._settings = self._settings.model_copy(update={"rasa_url": urls})
+        self._publish()
+        await asyncio.sleep(orders.DRAIN_SECONDS)
+        await orders.stop(old)
+        self._children = [child for child in self._children if child not in old]
+
+    async def _moved_to(self, urls: list[str]) -> bool:
+        """Whether the database says that Rasa is at these addresses, as soon as it can be asked."""
+        while True:
+            try:
+                async with self._db.begin() as session:
+                    return await models.addresses(session, self._site) == urls
+            except DBAPIError:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    # -- children --------------------------------------------------------------------------------------------------
 
     def _child(self, make: Callable[[], Program]) -> Child:
         child = Child(make, self._held, self._changed)
@@ -470,6 +461,11 @@ class Up:
             step.task.cancel()
         await asyncio.gather(*(step.task for step in self._steps), return_exceptions=True)
         self._end_training()
+        if self._ordered is not None:
+            self._ordered.cancel()
+            await asyncio.gather(self._ordered, return_exceptions=True)
+        if self._database is not None:
+            await self._database.close()
         # Web first, so that nothing new comes in; PostgreSQL last, when nobody writes any more. Whoever uses the
         # services is asked together and waited for in turn: their work is in rows, none needs another to end well.
         users = [child for child in self._children if not _is_service(child)]
@@ -489,8 +485,17 @@ class Up:
                 os.killpg(self._training.pid, signal.SIGKILL)
 
 
-def _always(program: Program) -> Callable[[], Program]:
-    return lambda: program
+def _name(model: Path) -> str:
+    return model.name.removesuffix(".tar.gz")
+
+
+def _fitting(shop: Workshop) -> models.Fitting | None:
+    model = training.newest_model(shop)
+    if model is None:
+        return None
+    report = evaluation.report_of(model)
+    made_at = datetime.fromtimestamp(model.stat().st_mtime, UTC)
+    return models.Fitting(_name(model), made_at, refused=report is not None and not report.accepted)
 
 
 def _is_service(child: Child) -> bool:
@@ -528,6 +533,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "PARLEY_DATABASE_OWNER_URL": "",
         "PARLEY_REDIS_URL": settings.redis_url,
         "PARLEY_RASA_URL": ",".join(settings.rasa_url),
+        "PARLEY_RASA_SITE": settings.rasa_site,
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
     }

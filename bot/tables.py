@@ -733,6 +733,61 @@ class ReviewEvent(Base):
     created_at: Mapped[datetime]
 
 
+class Publication(Base):
+    """The models texts were read with, append-only; the latest line is the live one.
+
+    `kind` is started (an engine began with it), published or rolled_back (`user_id` chose it); `replaced` is the one
+    live before.
+    """
+
+    __tablename__ = "publications"
+    __table_args__ = (CheckConstraint("kind IN ('started', 'published', 'rolled_back')", name="kind"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    model: Mapped[str]
+    replaced: Mapped[str | None]
+    kind: Mapped[str]
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    published_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ModelOrder(Base):
+    """What somebody asked of the engine that runs Rasa: to train, or to publish `model`; one of each kind at a time.
+
+    `steps` tell how far it is, each {"name", "note", "began", "seconds"}, seconds null while it goes on. `outcome` is
+    accepted | refused (of a training), published, failed or stopped; `words` say why.
+    """
+
+    __tablename__ = "model_orders"
+    __table_args__ = (
+        CheckConstraint("kind IN ('train', 'publish')", name="kind"),
+        CheckConstraint("outcome IN ('accepted', 'refused', 'published', 'failed', 'stopped')", name="outcome"),
+        CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ended"),
+        Index("uq_model_orders_open", "kind", unique=True, postgresql_where=text("ended_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    kind: Mapped[str]
+    model: Mapped[str | None]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
+    outcome: Mapped[str | None]
+    words: Mapped[str | None]
+    ordered_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    began_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class RasaSite(Base):
+    """Where the Rasas are that one `up` runs; its workers and pages follow, so that models swap without a restart."""
+
+    __tablename__ = "rasa_sites"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    urls: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    moved_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class PageEvent(Base):
     """Something live pages should hear of; pages resume from the last one seen.
 

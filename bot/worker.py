@@ -15,7 +15,7 @@ import httpx
 import redis.asyncio as redis
 from sqlalchemy.exc import DBAPIError
 
-from bot import clock, conversation, logs
+from bot import clock, conversation, logs, models
 from bot.carriers.base import Carrier
 from bot.carriers.simulator import Simulator
 from bot.carriers.twilio import Twilio
@@ -121,7 +121,12 @@ async def run(settings: Settings) -> None:
             settings.fold_times,
         )
         worker = Worker(db, turns, process_name("worker"), settings.lease_seconds)
+        follower = models.Follower(db, settings.rasa_site, rasa)
+        await follower.look()  # the settings are of the process's start, and it may be started again after a swap
+        following = asyncio.create_task(follower.run())
         await _until_stopped(worker.run)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
     await db.close()
 
 

@@ -28,6 +28,8 @@ from twilio.request_validator import RequestValidator
 from bot import accounts, clock, consent, numbers, supervisor
 from bot.db import Database
 from bot.insight import training
+from bot.insight.training import Workshop
+from bot.services import Leash
 from bot.settings import ROOT, Secrets, Settings, load_secrets
 from bot.shop import bookings, shopfile
 from bot.tables import Contact
@@ -38,6 +40,14 @@ NUMBER = "+13125550142"
 
 T = TypeVar("T")
 _phones = (f"+1646555{number:04d}" for number in itertools.count(1000))
+
+
+def model_of_tests() -> Path:
+    """The model that fits data/, or the one PARLEY_TEST_MODEL names, which is being evaluated."""
+    named = os.environ.get("PARLEY_TEST_MODEL")
+    model = Path(named) if named else training.newest_model(Workshop.at(ROOT))
+    assert model is not None, "no model fits the data; run ./parley train"
+    return model
 
 
 class Engine:
@@ -77,6 +87,7 @@ class Engine:
         self.secrets: Secrets = load_secrets(self.settings)
         self.login = ("agent@example.com", secrets.token_urlsafe(12))
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._held = Leash()  # whoever kills the tests ends the engine
         self._http = httpx.Client(trust_env=False, timeout=60.0)
 
     # -- processes -------------------------------------------------------------------------------------------------
@@ -102,8 +113,7 @@ class Engine:
         """Start web, worker, sender or rasa; `extra` adds to its environment."""
         environment = {**self.environment, **extra}
         if name == "rasa":
-            model = training.newest_model(ROOT)
-            assert model is not None, "no model fits the data; run ./parley train"
+            model = model_of_tests()
             command, added = supervisor.rasa_command(model, self.rasa_port, self.settings, self.secrets)
             environment |= added
         else:
@@ -112,6 +122,7 @@ class Engine:
             self._children[name] = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
+        self._held.add(self._children[name].pid, signal.SIGTERM)
 
     def kill(self, name: str) -> None:
         """Kill -9, as a power cut would."""
@@ -119,6 +130,7 @@ class Engine:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait(20)
+        self._held.drop(child.pid)
 
     def child(self, name: str) -> int:
         """The process group of web, worker, sender or rasa."""
@@ -159,6 +171,7 @@ class Engine:
                 self._children[name].wait(5)
             except subprocess.TimeoutExpired:
                 self.kill(name)
+        self._held.close()
         self._http.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -9,7 +9,7 @@ import pytest
 from bot.settings import ROOT
 
 ROOF = {
-    *("app", "worker", "cli", "supervisor", "services", "doctor", "client", "leash"),
+    *("app", "worker", "cli", "supervisor", "services", "doctor", "client", "leash", "children", "orders"),
     *("demo", "demo_month", "demo_scenes"),
 }
 STEPS = {"inbox", "consent", "conversation", "rasa_client", "outbox", "sender", "tickets"}
@@ -25,6 +25,7 @@ STEPS |= {
     "outcomes",
     "changes",
     "catchup",
+    "models",
 }
 GROUND = {"tables", "db", "settings", "errors", "text", "clock", "values", "crash", "logs"}
 #: From the top down; a module may import its own layer and any below.

@@ -21,11 +21,11 @@ import psutil
 import psycopg
 import pytest
 
-from bot import accounts, services, supervisor
+from bot import accounts, children, services, supervisor
+from bot.children import Child
 from bot.db import Database
 from bot.services import Leash, Program
 from bot.settings import ROOT
-from bot.supervisor import Child
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ async def test_a_child_that_dies_is_started_again_until_it_is_stopped(tmp_path: 
     second = await until_true(lambda: child.pid if child.pid != first else None)
     child.ask_to_stop()
     await child.stopped()
-    await asyncio.sleep(supervisor.FIRST_PAUSE * 2)
+    await asyncio.sleep(children.FIRST_PAUSE * 2)
     held.close()
 
     assert (None, False, False) == (child.pid, psutil.pid_exists(first), psutil.pid_exists(second))
@@ -69,7 +69,7 @@ async def test_a_child_that_will_not_end_is_killed(tmp_path: Path) -> None:
 
     assert pid is not None
     assert not psutil.pid_exists(pid)
-    assert time.monotonic() - began < supervisor.PATIENCE_SECONDS + 2
+    assert time.monotonic() - began < children.PATIENCE_SECONDS + 2
 
 
 # -- the whole -----------------------------------------------------------------------------------------------------

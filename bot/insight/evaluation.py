@@ -1,11 +1,15 @@
 """Says how well a trained model reads texts it has not seen, and whether it is worse than the one before it.
 
-The texts are those of nlu/tests/heldout.yml; a designer adds to them and never trains on them. It trains nothing and
-switches no model: it writes its report beside the model and leaves the rest to whoever asked.
+The texts are those of nlu/tests/heldout.yml; a designer adds to them and never trains on them. The golden conversations
+are those of tests/conversations/, played through a whole engine of their own. It trains nothing and switches no model:
+it writes its report beside the model and leaves the rest to whoever asked.
 """
 
 import json
 import math
+import os
+import re
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bot.errors import BotError
 from bot.insight import training
+from bot.insight.training import Workshop
 
 #: A model may differ from the one before it by chance: as many standard deviations of the texts read differently.
 NOISE = 2.0
@@ -24,6 +29,9 @@ NOISE = 2.0
 LOST, FEW = 0.25, 4
 #: Bins of the calibration picture, from 0 to 1.
 BINS = 10
+#: The test that plays one conversation, and what pytest says of each.
+_PLAYS = "tests/test_conversations.py::test_a_conversation_goes_as_written"
+_PLAYED = re.compile(r"::test_a_conversation_goes_as_written\[(.*)\] (PASSED|FAILED|ERROR)")
 
 
 class EvaluationFailed(BotError):
@@ -59,7 +67,10 @@ class Figures(BaseModel):
 
 
 class Report(BaseModel):
-    """What is known of a model: its readings, what broke, and the verdict with its reasons (none where accepted)."""
+    """What is known of a model: its readings, what broke, and the verdict with its reasons (none where accepted).
+
+    `broken` names the golden conversations that come out otherwise than written, and did not before.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,6 +78,7 @@ class Report(BaseModel):
     compared_with: str | None
     readings: list[Read]
     conversations: Literal["passed", "broken", "not run"]
+    broken: list[str] = []
     reasons: list[str]
 
     @property
@@ -131,9 +143,65 @@ class Report(BaseModel):
         ]
 
 
-def held_out(root: Path) -> list[tuple[str, str]]:
-    """The held-out texts of a checkout with their intents. Raises EvaluationFailed."""
-    path = root / "nlu" / "tests" / "heldout.yml"
+def evaluate(
+    shop: Workshop,
+    python: Path,
+    model: Path,
+    before: Path | None,
+    on_step: Callable[[str], None],
+    on_line: Callable[[str], None],
+) -> Report:
+    """Judge a model beside the one `before` it and keep the report.
+
+    `on_step` hears of each step, `on_line` how far it is. The model before is read too where its report is missing or
+    knows other texts. Raises EvaluationFailed.
+    """
+    texts = held_out(shop)
+    old = report_of(before) if before is not None else None
+    if before is not None and before.exists() and (old is None or _texts(old) != set(texts)):
+        on_step("Held-out texts, model before")
+        old = _read_anew(before, old, read(shop, python, before, texts, on_line))
+    on_step("Held-out texts")
+    readings = read(shop, python, model, texts, on_line)
+    broken: list[str] | None = None
+    if playable(shop):
+        on_step("Golden conversations")
+        broken = play(shop, model, on_line)
+        if broken and before is not None and before.exists():
+            # A conversation that does not fit this shop says nothing of the model.
+            on_step("Broken conversations, model before")
+            broken = sorted(set(broken) - set(play(shop, before, on_line, broken)))
+    report = Report(
+        model=_name(model),
+        compared_with=old.model if old is not None else None,
+        readings=readings,
+        conversations="not run" if broken is None else "broken" if broken else "passed",
+        broken=broken or [],
+        reasons=judge(readings, old.readings if old is not None else [], broken or []),
+    )
+    keep(report, model)
+    return report
+
+
+def _texts(report: Report) -> set[tuple[str, str]]:
+    return {(each.text, each.intent) for each in report.readings}
+
+
+def _read_anew(model: Path, old: Report | None, readings: list[Read]) -> Report:
+    if old is None:
+        old = Report(model=_name(model), compared_with=None, readings=[], conversations="not run", reasons=[])
+    renewed = old.model_copy(update={"readings": readings})
+    keep(renewed, model)
+    return renewed
+
+
+def _name(model: Path) -> str:
+    return model.name.removesuffix(".tar.gz")
+
+
+def held_out(shop: Workshop) -> list[tuple[str, str]]:
+    """The held-out texts with their intents. Raises EvaluationFailed."""
+    path = shop.held_out
     try:
         content = yaml.safe_load(path.read_text())
         return [(str(text), str(intent)) for intent, some in content.items() for text in some]
@@ -142,17 +210,17 @@ def held_out(root: Path) -> list[tuple[str, str]]:
 
 
 def read(
-    root: Path, python: Path, model: Path, texts: Sequence[tuple[str, str]], on_line: Callable[[str], None]
+    shop: Workshop, python: Path, model: Path, texts: Sequence[tuple[str, str]], on_line: Callable[[str], None]
 ) -> list[Read]:
     """How the model reads the texts (pairs of text and intent meant); `on_line` gets what it writes meanwhile.
 
     Raises EvaluationFailed.
     """
-    with tempfile.TemporaryDirectory(prefix="parley-evaluation-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"{training.SCRATCH}{os.getpid()}-") as scratch:
         asked, answered = Path(scratch) / "texts.json", Path(scratch) / "readings.json"
         asked.write_text(json.dumps([text for text, _ in texts]))
-        arguments = [str(root / "nlu" / "evaluate.py"), str(model), str(asked), str(answered)]
-        code, last = training.run_python(root, python, arguments, Path(scratch), on_line)
+        arguments = [str(shop.root / "nlu" / "evaluate.py"), str(model), str(asked), str(answered)]
+        code, last = training.run_python(shop.root, python, arguments, Path(scratch), on_line)
         if code != 0:
             raise EvaluationFailed("The model could not be evaluated. It ended with:\n" + "\n".join(last))
         readings: list[list[Any]] = json.loads(answered.read_text())
@@ -162,14 +230,56 @@ def read(
     ]
 
 
-def judge(new: Sequence[Read], old: Sequence[Read], conversations: str) -> list[str]:
+def playable(shop: Workshop) -> bool:
+    """Whether there are golden conversations, and what plays them; an image without tests has neither."""
+    player = shop.root / _PLAYS.partition("::")[0]
+    return player.exists() and any(shop.conversations.glob("*.yml"))
+
+
+def play(shop: Workshop, model: Path, on_line: Callable[[str], None], only: Sequence[str] = ()) -> list[str]:
+    """Play the golden conversations, or `only` those named, with a model; the names of those that break.
+
+    Each runs as ./parley test runs it: in an engine and a database made for it. Raises EvaluationFailed.
+    """
+    tests = [f"{_PLAYS}[{name}]" for name in only] or [_PLAYS]
+    arguments = ["-m", "pytest", "-v", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    broken, count = [], 0
+
+    def follow(line: str) -> None:
+        nonlocal count
+        found = _PLAYED.search(line)
+        if found is None:
+            return
+        count += 1
+        if found[2] != "PASSED":
+            broken.append(found[1])
+        on_line(f"conversation {count}" + (f", {len(broken)} broken" if broken else ""))
+
+    with tempfile.TemporaryDirectory(prefix=f"{training.SCRATCH}{os.getpid()}-") as scratch:
+        os.chmod(scratch, 0o755)  # noqa: S103  # the embedded PostgreSQL runs as a user of its own when we are root
+        added = {
+            "TMPDIR": scratch,
+            "PARLEY_TEST_MODEL": str(model),
+            "PARLEY_TEST_CONVERSATIONS": str(shop.conversations),
+        }
+        code, last = training.run_python(
+            shop.root, Path(sys.executable), arguments, shop.root, follow, {**added, "PYTHONPATH": str(shop.root)}
+        )
+    if code not in (0, 1) or not count:  # pytest's words for all passed, and some failed
+        raise EvaluationFailed("The golden conversations could not be played. It ended with:\n" + "\n".join(last))
+    return broken
+
+
+def judge(new: Sequence[Read], old: Sequence[Read], broken: Sequence[str]) -> list[str]:
     """Why the new model must not take the old one's place, one sentence each; empty where nothing speaks against it.
 
     `old` are the readings of the model before, empty where there is none; texts only one of them read do not count.
+    `broken` are the golden conversations that no longer come out as written.
     """
     reasons = []
-    if conversations == "broken":
-        reasons.append("Golden conversations no longer come out as written; ./parley test shows which.")
+    if broken:
+        more = f", and {len(broken) - 3} more" if len(broken) > 3 else ""
+        reasons.append(f"Golden conversations no longer come out as written: {'; '.join(broken[:3])}{more}.")
     before = {(each.text, each.intent): each for each in old}
     pairs = [(each, before[each.text, each.intent]) for each in new if (each.text, each.intent) in before]
     worse = [now for now, then in pairs if then.right and not now.right]
@@ -221,6 +331,12 @@ def keep(report: Report, model: Path) -> Path:
     part = path.with_suffix(".part")
     part.write_text(report.model_dump_json())
     return part.replace(path)
+
+
+def report_of(model: Path) -> Report | None:
+    """A model's report, None where it has not been evaluated."""
+    path = report_path(model)
+    return Report.model_validate_json(path.read_text()) if path.exists() else None
 
 
 def reports(models: Path) -> list[tuple[Path, Report]]:

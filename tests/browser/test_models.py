@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from bot import accounts
 from bot.insight import evaluation, training
 from bot.insight.evaluation import Read, Report
+from bot.insight.training import Workshop
 from bot.settings import ROOT
 from tests.browser.conftest import PHONE, WIDE, aside, assert_accessible, assert_fits
 from tests.engine import Engine
@@ -33,7 +34,7 @@ def designer(page: Page, engine: Engine) -> Page:
 @pytest.fixture
 def refused(engine: Engine) -> Iterator[Report]:
     """A report of the model that runs, refused; what stood there before comes back."""
-    model = training.newest_model(ROOT)
+    model = training.newest_model(Workshop.at(ROOT))
     assert model is not None
     path = evaluation.report_path(model)
     before = path.read_bytes() if path.exists() else None

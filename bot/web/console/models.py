@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bot.accounts import Visitor
 from bot.insight import evaluation, training
 from bot.insight.evaluation import Figures, Read, Report
+from bot.insight.training import Workshop
 from bot.settings import ROOT
 from bot.web import access, pages
 
@@ -83,7 +84,7 @@ async def report(request: Request, visitor: Designer, name: str) -> Response:
 
 
 def _rows(folder: Path) -> list[Row]:
-    fitting = training.newest_model(ROOT)
+    fitting = training.newest_model(Workshop.at(ROOT))
     return [
         Row(
             report.model,

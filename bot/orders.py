@@ -1,0 +1,266 @@
+"""Does what the console orders of the engine that runs Rasa: trainings, and swaps of the live model without a gap.
+
+One `up` of a database does it, one training and one swap at a time. It judges no model and decides on none.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from bot import models
+from bot.children import Child
+from bot.db import MODELS, PAGES, Bell, Database, Waker
+from bot.errors import BotError, RasaError
+from bot.rasa_client import RasaClient
+from bot.services import Leash, Program
+from bot.tables import ModelOrder
+
+log = logging.getLogger(__name__)
+
+#: Any number nobody else locks: one engine of a database takes orders.
+LOCK = 7_275_392
+#: A new Rasa loads its model in ten seconds on a quiet machine.
+START_SECONDS = 120.0
+#: The old Rasas answer for this long after a switch: every process has heard of it after one second, and a turn under
+#: way takes less than one. Whatever is cut off all the same is asked again at the new ones.
+DRAIN_SECONDS = 10.0
+LOOK_SECONDS = 0.2
+#: What a new Rasa must read, whatever it makes of it.
+PROBE = "hello"
+
+
+class SwapFailed(BotError):
+    """The new Rasas did not come to answer; the old ones never stopped."""
+
+
+class Rasas:
+    """The Rasa processes of one `up`: all on one model, or for a moment some on the next."""
+
+    def __init__(self, child: Callable[[Callable[[], Program]], Child], program: Callable[[int, str, Path], Program]):
+        """`child` makes one and has it stopped with the engine; `program` is number, address and model as a command."""
+        self._child = child
+        self._program = program
+        self._running: list[Child] = []
+
+    async def start(self, model: Path, urls: Sequence[str]) -> None:
+        """Start them on a model and keep them running."""
+        self._running = self._made(model, urls)
+        for child in self._running:
+            await child.start()
+
+    async def try_out(self, model: Path, urls: Sequence[str], token: str, steps: models.Steps) -> "Candidates":
+        """Start as many beside them on another model, and see each read a text with it. Raises SwapFailed."""
+        new = self._made(model, urls)
+        candidates = Candidates(self, new)
+        try:
+            steps.begin("Starting Rasa on the model")
+            for child in new:
+                await child.try_out()
+            async with httpx.AsyncClient(trust_env=False) as http:
+                for child, url in zip(new, urls, strict=True):
+                    await _answers(child, RasaClient([url], token, START_SECONDS, http), model, steps)
+        except BaseException as exc:
+            await candidates.stop()
+            if isinstance(exc, OSError):
+                raise SwapFailed(f"Rasa could not be started: {exc.strerror}.") from exc
+            raise
+        return candidates
+
+    def _made(self, model: Path, urls: Sequence[str]) -> list[Child]:
+        def maker(number: int, url: str) -> Callable[[], Program]:
+            return lambda: self._program(number, url, model)
+
+        return [self._child(maker(number, url)) for number, url in enumerate(urls, 1)]
+
+    def take_over(self, new: list[Child]) -> list[Child]:
+        """These run from now on; the ones that ran before."""
+        old, self._running = self._running, new
+        for child in new:
+            child.keep()
+        return old
+
+
+class Candidates:
+    """Rasas that answer on the next model and are asked by nobody yet."""
+
+    def __init__(self, rasas: Rasas, children: list[Child]) -> None:
+        self._rasas = rasas
+        self._children = children
+
+    def take_over(self) -> list[Child]:
+        """They are the engine's Rasas from now on; the old ones, still running."""
+        return self._rasas.take_over(self._children)
+
+    async def stop(self) -> None:
+        """End them; nobody has asked them anything."""
+        await stop(self._children)
+
+
+async def stop(children: Sequence[Child]) -> None:
+    """End these and wait until they have."""
+    for child in children:
+        child.ask_to_stop()
+    for child in children:
+        await child.stopped()
+
+
+async def _answers(child: Child, rasa: RasaClient, model: Path, steps: models.Steps) -> None:
+    """Return when this Rasa has read a text with this model. Raises SwapFailed."""
+    until = time.monotonic() + START_SECONDS
+    while (found := await rasa.model()) is None:
+        if child.pid is None:
+            raise SwapFailed("The new Rasa ended while it loaded the model; its log, rasa-1.log, may say why.")
+        if time.monotonic() > until:
+            raise SwapFailed(f"The new Rasa did not answer within {START_SECONDS:.0f} seconds.")
+        await asyncio.sleep(LOOK_SECONDS)
+    if Path(found).name != model.name:
+        raise SwapFailed(f"The new Rasa loaded {found} instead of {model.name}.")
+    steps.begin("Reading a text with it")
+    try:
+        await rasa.read([PROBE])
+    except RasaError as exc:
+        raise SwapFailed(f"The new Rasa reads no text: {exc}") from exc
+
+
+class Orders:
+    """Takes orders up as they come and carries them out, until cancelled."""
+
+    def __init__(
+        self,
+        db: Database,
+        held: Leash,
+        trainer: Callable[[], Program],
+        swap: Callable[[str, models.Steps, int], Awaitable[None]],
+    ) -> None:
+        """`trainer` is a training as a command; `swap` makes the model of a name live. Both tell of it in the order."""
+        self._db = db
+        self._held = held
+        self._trainer = trainer
+        self._swap = swap
+        self._bell = Bell(db, MODELS)
+        self._doing: dict[str, asyncio.Task[None]] = {}
+        self._begun = False
+
+    async def run(self) -> None:
+        """Until cancelled; what is under way then is ended and has failed."""
+        listening = asyncio.create_task(self._bell.listen())
+        try:
+            while True:
+                with contextlib.suppress(DBAPIError):  # a database that was restarted: the lock is free again
+                    async with self._alone():
+                        await self._take_orders()
+                await self._bell.wait()
+        finally:
+            tasks = [listening, *self._doing.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Hold the lock of this database's orders; other engines of it wait here."""
+        async with self._db.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            locked = text(f"SELECT pg_try_advisory_lock({LOCK})")
+            while not (await connection.execute(locked)).scalar_one():
+                await self._bell.wait()
+            try:
+                if not self._begun:
+                    async with self._db.begin() as session:
+                        await models.end_left_over(session)
+                self._begun = True
+                yield
+            finally:
+                # The connection goes back to a pool, and the lock would stay with it.
+                await connection.invalidate()
+
+    async def _take_orders(self) -> None:
+        while True:
+            async with self._db.begin() as session:
+                order = await models.claim(session)
+            if order is None:
+                await self._bell.wait()
+                continue
+            self._tell_pages()
+            if (before := self._doing.get(order.kind)) is not None:
+                await asyncio.gather(before, return_exceptions=True)
+            work = self._train(order) if order.kind == "train" else self._publish(order)
+            self._doing[order.kind] = asyncio.create_task(self._carried_out(order, work))
+
+    async def _carried_out(self, order: ModelOrder, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except BotError as exc:
+            await self._end(order, "failed", str(exc))
+        except Exception:
+            log.exception("order failed")
+            await self._end(order, "failed", "Something failed on our side; the log of ./parley up says what.")
+
+    # -- a training ------------------------------------------------------------------------------------------------
+
+    async def _train(self, order: ModelOrder) -> None:
+        """Run the training in a process of its own, in a group of its own, and leave nothing of it running."""
+        program = self._trainer()
+        with program.log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *program.command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, **program.options()
+            )
+        self._held.add(process.pid, program.stop_signal)
+        try:
+            ending = asyncio.create_task(process.wait())
+            while not ending.done() and await self._goes_on(order):
+                await asyncio.wait([ending], timeout=1.0)
+        finally:
+            # Also where it ended by itself: what it started may have been left behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            self._held.drop(process.pid)
+        await self._end(order, "failed", f"The training was ended from outside; {program.log} may say more.")
+
+    async def _goes_on(self, order: ModelOrder) -> bool:
+        try:
+            async with self._db.begin() as session:
+                return await models.under_way(session, order.id)
+        except DBAPIError:
+            return True
+
+    # -- a swap ----------------------------------------------------------------------------------------------------
+
+    async def _publish(self, order: ModelOrder) -> None:
+        assert order.model is not None  # the console orders one
+        steps = models.Steps()
+        telling = asyncio.create_task(self._telling(order, steps))
+        try:
+            await self._swap(order.model, steps, order.id)
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+
+    async def _telling(self, order: ModelOrder, steps: models.Steps) -> None:
+        told = 0
+        while True:
+            if len(steps.all) > told:
+                told = len(steps.all)
+                async with self._db.begin() as session:
+                    await models.tell(session, order.id, steps.all)
+                self._tell_pages()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _end(self, order: ModelOrder, outcome: models.Outcome, words: str) -> None:
+        async with self._db.begin() as session:
+            await models.end(session, order.id, outcome, words)
+        self._tell_pages()
+
+    def _tell_pages(self) -> None:
+        Waker(self._db).wake(PAGES)
