@@ -29,7 +29,7 @@ class LiveEvent:
 def publish(
     session: AsyncSession, topic: str, conversation_id: UUID | None = None, ticket_id: UUID | None = None
 ) -> None:
-    """Write an event in the caller's transaction; topics are message, turn, ticket, booking, simulator."""
+    """Write an event in the caller's transaction; topics are message, turn, ticket, booking, simulator, model."""
     session.add(PageEvent(topic=topic, conversation_id=conversation_id, ticket_id=ticket_id))
 
 

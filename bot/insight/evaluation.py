@@ -31,6 +31,7 @@ LOST, FEW = 0.25, 4
 BINS = 10
 #: The test that plays one conversation, and what pytest says of each.
 _PLAYS = "tests/test_conversations.py::test_a_conversation_goes_as_written"
+_COLLECTED = re.compile(r"collected (\d+) items?")
 _PLAYED = re.compile(r"::test_a_conversation_goes_as_written\[(.*)\] (PASSED|FAILED|ERROR)")
 
 
@@ -242,18 +243,21 @@ def play(shop: Workshop, model: Path, on_line: Callable[[str], None], only: Sequ
     Each runs as ./parley test runs it: in an engine and a database made for it. Raises EvaluationFailed.
     """
     tests = [f"{_PLAYS}[{name}]" for name in only] or [_PLAYS]
-    arguments = ["-m", "pytest", "-v", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
-    broken, count = [], 0
+    arguments = ["-m", "pytest", "-v", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-n", "0", *tests]
+    broken: list[str] = []
+    count, total = 0, ""
 
     def follow(line: str) -> None:
-        nonlocal count
+        nonlocal count, total
+        if collected := _COLLECTED.search(line):
+            total = collected[1]
         found = _PLAYED.search(line)
         if found is None:
             return
         count += 1
         if found[2] != "PASSED":
             broken.append(found[1])
-        on_line(f"conversation {count}" + (f", {len(broken)} broken" if broken else ""))
+        on_line(f"conversation {count} of {total}" + (f", {len(broken)} broken" if broken else ""))
 
     with tempfile.TemporaryDirectory(prefix=f"{training.SCRATCH}{os.getpid()}-") as scratch:
         os.chmod(scratch, 0o755)  # noqa: S103  # the embedded PostgreSQL runs as a user of its own when we are root

@@ -82,7 +82,7 @@ class Trainer:
         elif texts is not None:
             self._steps.note(f"{texts[1]} of {texts[2]}")
         elif line.startswith("conversation "):
-            self._steps.note(line)
+            self._steps.note(line.removeprefix("conversation "))
 
     async def _tell(self) -> None:
         told: object = None

@@ -1,37 +1,81 @@
-"""The pages of trained models at /console/models: what each reads right, and why one was refused; it trains nothing."""
+"""The pages of models at /console/models: train, judge, publish, roll back; each click is an order, carried out elsewhere.
 
+Whoever runs Rasa (`./parley up`) takes the orders up; where Rasa runs elsewhere the page says how it is done there.
+"""
+
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
+from bot import models
 from bot.accounts import Visitor
+from bot.db import MODELS, PAGES
+from bot.errors import BotError
 from bot.insight import evaluation, training
 from bot.insight.evaluation import Figures, Read, Report
-from bot.insight.training import Workshop
-from bot.settings import ROOT
+from bot.insight.examples import ExamplesError
+from bot.insight.training import Difference, Workshop
+from bot.models import Published
+from bot.tables import ModelOrder
 from bot.web import access, pages
+from bot.web.state import parley
 
 router = APIRouter(prefix="/console/models")
 
 Designer = Annotated[Visitor, Depends(access.designer)]
-FOLDER = ROOT / "models"
 #: Edge of one square of the confusion picture, and of the calibration picture, in its own units.
 SQUARE, SIDE = 14, 240
+#: Changed examples the page lists of each kind; the files have the rest.
+LISTED = 50
+#: Publications it lists.
+PAST = 12
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model of the list."""
+    """One model of the list; `action` is what may be done with it: publish, roll back, or nothing."""
 
     name: str
     at: datetime
-    report: Report
+    report: Report | None
     fits: bool
+    live: bool
+    action: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the latest training; `row` is the model it made, None where there is none or its file is gone."""
+
+    order: ModelOrder
+    row: Row | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """All the list's page shows; `changes` is None where nobody knows what the live model was trained on.
+
+    `elsewhere` is true where Rasa is not this engine's own, so that nothing can be ordered.
+    """
+
+    elsewhere: bool
+    live: Published | None
+    reads_with: str | None
+    fits: bool
+    changes: Difference | None
+    rows: list[Row]
+    training: ModelOrder | None
+    publishing: ModelOrder | None
+    outcome: Outcome | None
+    past: list[Published]
 
 
 @dataclass(frozen=True)
@@ -69,35 +113,142 @@ class Shown:
 
 @router.get("")
 async def show(request: Request, visitor: Designer) -> Response:
-    """Every evaluated model, the latest first."""
-    rows = await run_in_threadpool(_rows, FOLDER)
-    return pages.render(request, "console/models.html", visitor, rows=rows)
+    """What is live, what training would change, every model, and what goes on."""
+    return await _page(request, visitor)
+
+
+async def _page(request: Request, visitor: Visitor, problem: str = "", status: int = 200) -> Response:
+    desk = await _desk(request)
+    template = "console/_models.html" if pages.is_fragment(request) else "console/models.html"
+    return pages.render(request, template, visitor, status, desk=desk, problem=problem, listed=LISTED, elapsed=_elapsed)
+
+
+async def _desk(request: Request) -> Desk:
+    state = parley(request)
+    shop, elsewhere = Workshop.of(state.settings), not state.settings.rasa_site
+    async with state.db.begin() as session:
+        past = await models.published(session)
+        trained, published = await models.latest(session, "train"), await models.latest(session, "publish")
+    live = past[0] if past and not elsewhere else None
+    try:
+        known = [(each.text, each.intent) for each in (await state.library.examples()).all]
+    except ExamplesError:
+        known = []
+    reads_with = await request.app.state.rasa.model() if elsewhere else live.model if live is not None else None
+    name = reads_with.removesuffix(".tar.gz") if reads_with is not None else None
+    rows = await run_in_threadpool(_rows, shop, name, [] if elsewhere else past)
+    changes = await run_in_threadpool(training.difference, shop.model(name), known) if name is not None else None
+    return Desk(
+        elsewhere=elsewhere,
+        live=live,
+        reads_with=name,
+        fits=any(row.live and row.fits for row in rows),
+        changes=changes,
+        rows=rows,
+        training=trained if trained is not None and trained.ended_at is None else None,
+        publishing=published if published is not None and published.outcome != "published" else None,
+        outcome=await run_in_threadpool(_outcome, trained, rows),
+        past=past[:PAST],
+    )
+
+
+def _rows(shop: Workshop, live: str | None, past: Sequence[Published]) -> list[Row]:
+    """Every model that was judged or is or was live, and still there; the latest first."""
+    fitting, lived = training.newest_model(shop), {each.model for each in past}
+    reports = {report.model: report for _, report in evaluation.reports(shop.models)}
+    found = []
+    for name in reports.keys() | lived | ({live} if live is not None else set()):
+        path, report = shop.model(name), reports.get(name)
+        if not path.exists():
+            continue
+        kept = evaluation.report_path(path) if report is not None else path
+        at = datetime.fromtimestamp(kept.stat().st_mtime, UTC)
+        action = "" if name == live else "roll back" if name in lived else "publish"
+        if action == "publish" and (report is None or not report.accepted):
+            action = ""
+        found.append(Row(name, at, report, fitting == path, name == live, action))
+    return sorted(found, key=lambda row: row.at, reverse=True)
+
+
+def _outcome(trained: ModelOrder | None, rows: Sequence[Row]) -> Outcome | None:
+    if trained is None or trained.ended_at is None:
+        return None
+    row = next((each for each in rows if each.name == trained.model), None)
+    verdict = ""
+    if row is not None and row.report is not None:
+        old = next((each.report for each in rows if each.name == row.report.compared_with), None)
+        verdict = evaluation.verdict(row.report, old)
+    return Outcome(trained, row, verdict)
+
+
+def _elapsed(step: dict[str, Any]) -> int:
+    """The seconds a step took, or has taken until now."""
+    seconds: float = step["seconds"] if step["seconds"] is not None else max(0.0, time.time() - step["began"])
+    return round(seconds)
+
+
+# -- ordering ------------------------------------------------------------------------------------------------------
+
+
+@router.post("/train")
+async def train(request: Request, visitor: Designer) -> Response:
+    """Order a training; it begins within a second wherever Rasa runs."""
+    return await _order(request, visitor, "train", None)
+
+
+@router.post("/train/stop")
+async def stop(request: Request, visitor: Designer) -> Response:
+    """End the training that goes on; nothing is left of it."""
+    state = parley(request)
+    async with state.db.begin() as session:
+        order = await models.latest(session, "train")
+        if order is not None:
+            await models.end(session, order.id, "stopped", f"Stopped by {visitor.name}.")
+    state.waker.wake(PAGES)
+    return RedirectResponse("/console/models", 303)
+
+
+@router.post("/{name}/publish")
+async def publish(request: Request, visitor: Designer, name: str) -> Response:
+    """Order a model to be made live: one that was accepted, or that was live before."""
+    desk = await _desk(request)
+    row = next((each for each in desk.rows if each.name == name), None)
+    if row is None:
+        raise HTTPException(404, "There is no such model any more; go back and choose another.")
+    if not row.action and not desk.elsewhere:
+        why = "It is live already." if row.live else "It was refused, and a refused model is not published from here."
+        return await _page(request, visitor, why, 409)
+    return await _order(request, visitor, "publish", name)
+
+
+async def _order(request: Request, visitor: Visitor, kind: models.Kind, model: str | None) -> Response:
+    state = parley(request)
+    try:
+        if not state.settings.rasa_site:
+            raise BotError("Rasa runs elsewhere (PARLEY_RASA_URL), so nothing can be trained or published from here.")
+        async with state.db.begin() as session:
+            await models.order(session, kind, visitor.user_id, model)
+    except BotError as exc:
+        return await _page(request, visitor, str(exc), 409)
+    for channel in (MODELS, PAGES):
+        state.waker.wake(channel)
+    return RedirectResponse("/console/models", 303)
+
+
+# -- one report ----------------------------------------------------------------------------------------------------
 
 
 @router.get("/{name}")
 async def report(request: Request, visitor: Designer, name: str) -> Response:
     """The report of one model."""
-    shown = await run_in_threadpool(_shown, FOLDER, name)
+    shown = await run_in_threadpool(_shown, Workshop.of(parley(request).settings), name)
     if shown is None:
         raise HTTPException(404, "There is no report of such a model; ./parley train --evaluate makes one.")
     return pages.render(request, "console/report.html", visitor, shown=shown, square=SQUARE, side=SIDE)
 
 
-def _rows(folder: Path) -> list[Row]:
-    fitting = training.newest_model(Workshop.at(ROOT))
-    return [
-        Row(
-            report.model,
-            datetime.fromtimestamp(evaluation.report_path(model).stat().st_mtime, UTC),
-            report,
-            fitting is not None and fitting.name == model.name,
-        )
-        for model, report in evaluation.reports(folder)
-    ]
-
-
-def _shown(folder: Path, name: str) -> Shown | None:
-    kept = {report.model: report for _, report in evaluation.reports(folder)}
+def _shown(shop: Workshop, name: str) -> Shown | None:
+    kept = {report.model: report for _, report in evaluation.reports(shop.models)}
     report = kept.get(name)
     if report is None:
         return None

@@ -19,7 +19,7 @@ function connect() {
     // An answer that is no stream (logged out, a proxy's error page) ends the browser's own retries.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => ports.size && connect(), 5000);
   });
-  for (const topic of ["message", "turn", "ticket", "booking", "simulator"]) {
+  for (const topic of ["message", "turn", "ticket", "booking", "simulator", "model"]) {
     source.addEventListener(topic, (event) => tell({ topic, ...JSON.parse(event.data) }));
   }
 }

@@ -1,6 +1,6 @@
 /* What happens in the engine, as it happens: import { subscribe } from "./events.js".
  *
- * subscribe(listener) calls listener({topic, conversation_id, ticket_id}) with topic message, turn, ticket, booking or simulator,
+ * subscribe(listener) calls listener({topic, conversation_id, ticket_id}) with topic message, turn, ticket, booking, simulator or model,
  * and listener({topic: "open"}) whenever the stream begins or comes back: whatever happened in between is then to be
  * fetched, because a page is rendered a moment before its stream opens. listener({topic: "down"}) says it was lost.
  * The return value ends the subscription. */
@@ -44,7 +44,7 @@ function direct() {
     hear({ topic: "down" });
     if (source.readyState === EventSource.CLOSED) setTimeout(direct, 5000);
   });
-  for (const topic of ["message", "turn", "ticket", "booking", "simulator"]) {
+  for (const topic of ["message", "turn", "ticket", "booking", "simulator", "model"]) {
     source.addEventListener(topic, (event) => hear({ topic, ...JSON.parse(event.data) }));
   }
   addEventListener("pagehide", () => source.close(), { once: true });
