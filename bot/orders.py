@@ -46,9 +46,18 @@ class SwapFailed(BotError):
 class Rasas:
     """The Rasa processes of one `up`: all on one model, or for a moment some on the next."""
 
-    def __init__(self, child: Callable[[Callable[[], Program]], Child], program: Callable[[int, str, Path], Program]):
-        """`child` makes one and has it stopped with the engine; `program` is number, address and model as a command."""
+    def __init__(
+        self,
+        child: Callable[[Callable[[], Program]], Child],
+        retire: Callable[[Sequence[Child]], Awaitable[None]],
+        program: Callable[[int, str, Path], Program],
+    ) -> None:
+        """`child` makes one and has it end with the engine, `retire` ends some before that.
+
+        `program` is the command for a number, an address and a model.
+        """
         self._child = child
+        self._retire = retire
         self._program = program
         self._running: list[Child] = []
 
@@ -58,10 +67,9 @@ class Rasas:
         for child in self._running:
             await child.start()
 
-    async def try_out(self, model: Path, urls: Sequence[str], token: str, steps: models.Steps) -> "Candidates":
+    async def try_out(self, model: Path, urls: Sequence[str], token: str, steps: models.Steps) -> list[Child]:
         """Start as many beside them on another model, and see each read a text with it. Raises SwapFailed."""
         new = self._made(model, urls)
-        candidates = Candidates(self, new)
         try:
             steps.begin("Starting Rasa on the model")
             for child in new:
@@ -70,11 +78,11 @@ class Rasas:
                 for child, url in zip(new, urls, strict=True):
                     await _answers(child, RasaClient([url], token, START_SECONDS, http), model, steps)
         except BaseException as exc:
-            await candidates.stop()
+            await self._retire(new)
             if isinstance(exc, OSError):
                 raise SwapFailed(f"Rasa could not be started: {exc.strerror}.") from exc
             raise
-        return candidates
+        return new
 
     def _made(self, model: Path, urls: Sequence[str]) -> list[Child]:
         def maker(number: int, url: str) -> Callable[[], Program]:
@@ -83,43 +91,24 @@ class Rasas:
         return [self._child(maker(number, url)) for number, url in enumerate(urls, 1)]
 
     def take_over(self, new: list[Child]) -> list[Child]:
-        """These run from now on; the ones that ran before."""
+        """These run from now on; the ones that ran before, still running."""
         old, self._running = self._running, new
         for child in new:
             child.keep()
         return old
 
 
-class Candidates:
-    """Rasas that answer on the next model and are asked by nobody yet."""
-
-    def __init__(self, rasas: Rasas, children: list[Child]) -> None:
-        self._rasas = rasas
-        self._children = children
-
-    def take_over(self) -> list[Child]:
-        """They are the engine's Rasas from now on; the old ones, still running."""
-        return self._rasas.take_over(self._children)
-
-    async def stop(self) -> None:
-        """End them; nobody has asked them anything."""
-        await stop(self._children)
-
-
-async def stop(children: Sequence[Child]) -> None:
-    """End these and wait until they have."""
-    for child in children:
-        child.ask_to_stop()
-    for child in children:
-        await child.stopped()
-
-
 async def _answers(child: Child, rasa: RasaClient, model: Path, steps: models.Steps) -> None:
     """Return when this Rasa has read a text with this model. Raises SwapFailed."""
     until = time.monotonic() + START_SECONDS
-    while (found := await rasa.model()) is None:
-        if child.pid is None:
-            raise SwapFailed("The new Rasa ended while it loaded the model; its log, rasa-1.log, may say why.")
+    while True:
+        # It listens once it has tried to load its model, so asked in this order none is no model for good.
+        listening, found = await rasa.listening(), await rasa.model()
+        if found is not None:
+            break
+        if listening or child.pid is None:
+            how = "could not load the model" if listening else "ended while it loaded the model"
+            raise SwapFailed(f"The new Rasa {how}; its log, rasa-1.log, may say why.")
         if time.monotonic() > until:
             raise SwapFailed(f"The new Rasa did not answer within {START_SECONDS:.0f} seconds.")
         await asyncio.sleep(LOOK_SECONDS)

@@ -162,6 +162,16 @@ class RasaClient:
                 return True
         return False
 
+    async def listening(self) -> bool:
+        """True when at least one address answers at all, be it that it has no model to read with."""
+        for url in self._in_turns():
+            try:
+                await self._http.get(f"{url}/webhooks/parley/health", timeout=READY_SECONDS)
+            except httpx.RequestError:
+                continue
+            return True
+        return False
+
     async def model(self) -> str | None:
         """The file name of the model the first address that answers reads with, None where none says."""
         for url in self._in_turns():

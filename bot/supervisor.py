@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -188,7 +188,7 @@ class Up:
         self._stopping = False
         self._shop = Workshop.of(settings)
         self._site = f"{socket.gethostname()}:{settings.data_dir}" if self._own_rasa else ""
-        self._rasas = Rasas(self._child, self._rasa_program)
+        self._rasas = Rasas(self._child, self._retire, self._rasa_program)
         self._migrated = asyncio.Event()
         self._database: Database | None = None
         self._ordered: asyncio.Task[None] | None = None
@@ -308,6 +308,7 @@ class Up:
         if not self._own_rasa:
             return None
         await self._migrated.wait()
+        await asyncio.to_thread(training.sweep, self._shop.models)
         choice = await self._choose()
         if choice.words:
             self._terminal.say(choice.words)
@@ -399,7 +400,7 @@ class Up:
         if not model.exists():
             raise BotError(f"The file of model {name} is no longer there; choose another.")
         urls = self._free_urls()
-        candidates = await self._rasas.try_out(model, urls, self._secrets.internal_token, steps)
+        new = await self._rasas.try_out(model, urls, self._secrets.internal_token, steps)
         steps.begin("Switching")
         try:
             async with self._db.begin() as session:
@@ -410,16 +411,15 @@ class Up:
         except BaseException as exc:
             # A connection that is lost at the commit leaves open whether it was one.
             if not isinstance(exc, DBAPIError) or not await self._moved_to(urls):
-                await candidates.stop()
+                await self._retire(new)
                 raise
-        old = candidates.take_over()
+        old = self._rasas.take_over(new)
         for channel in (MODELS, PAGES):
             Waker(self._db).wake(channel)
         self._settings = self._settings.model_copy(update={"rasa_url": urls})
         self._publish()
         await asyncio.sleep(orders.DRAIN_SECONDS)
-        await orders.stop(old)
-        self._children = [child for child in self._children if child not in old]
+        await self._retire(old)
 
     async def _moved_to(self, urls: list[str]) -> bool:
         """Whether the database says that Rasa is at these addresses, as soon as it can be asked."""
@@ -431,6 +431,15 @@ class Up:
                 await asyncio.sleep(LOOK_SECONDS)
 
     # -- children --------------------------------------------------------------------------------------------------
+
+    async def _retire(self, children: Sequence[Child]) -> None:
+        """End some children for good."""
+        for child in children:
+            child.ask_to_stop()
+        for child in children:
+            await child.stopped()
+        self._children = [child for child in self._children if child not in children]
+        self._changed(None)
 
     def _child(self, make: Callable[[], Program]) -> Child:
         child = Child(make, self._held, self._changed)

@@ -1,14 +1,10 @@
 """`up` as an operator meets it: one real start with embedded services, its children killed, and Ctrl-C."""
 
 import asyncio
-import json
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeVar
 
-import httpx
 import psutil
 import psycopg
 import pytest
@@ -25,7 +20,7 @@ from bot import accounts, children, services, supervisor
 from bot.children import Child
 from bot.db import Database
 from bot.services import Leash, Program
-from bot.settings import ROOT
+from tests.up import Up, until
 
 T = TypeVar("T")
 
@@ -87,74 +82,12 @@ class Answering(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class Up:
-    """`python -m bot.cli up` on a data folder and a port of its own, beside a Rasa that answers."""
-
-    def __init__(self, rasa_url: str) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="parley up "))
-        self.home.chmod(0o755)  # PostgreSQL's own user has to get through when we are root
-        self.folder = self.home / "data folder"
-        self.port = supervisor.free_port()
-        self._rasa_url = rasa_url
-        self._output = self.home / "output"
-        self._process = self.start()
-
-    def start(self, **environment: str) -> subprocess.Popen[bytes]:
-        """Start one; `environment` is added to what this one has."""
-        added = {
-            "PARLEY_DATA_DIR": str(self.folder),
-            "PARLEY_PORT": str(self.port),
-            "PARLEY_RASA_URL": self._rasa_url,
-            "PYTHONPATH": str(ROOT),
-        }
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")}
-        with self._output.open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-P", "-m", "bot.cli", "up"],
-                cwd=self.home,
-                env={**kept, **added, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-
-    def output(self) -> str:
-        """What was shown so far."""
-        return self._output.read_text(errors="replace")
-
-    def pids(self) -> dict[str, int]:
-        """The children that run now, by name."""
-        children: dict[str, int | None] = json.loads((self.folder / "engine.json").read_text())["children"]
-        return {name: pid for name, pid in children.items() if pid is not None}
-
-    def ready(self) -> bool:
-        """Whether a text would be answered."""
-        assert self._process.poll() is None, self.output()
-        try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/readyz", trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def interrupt(self) -> tuple[int, float]:
-        """Ctrl-C; the exit code and how long it took."""
-        began = time.monotonic()
-        self._process.send_signal(signal.SIGINT)
-        return self._process.wait(30), time.monotonic() - began
-
-    def end(self) -> None:
-        """Whatever a failed test left."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait(30)
-        shutil.rmtree(self.home, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
 def up() -> Iterator[Up]:
     """An engine that is ready."""
     rasa = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
     threading.Thread(target=rasa.serve_forever, daemon=True).start()
-    started = Up(f"http://127.0.0.1:{rasa.server_port}")
+    started = Up(PARLEY_RASA_URL=f"http://127.0.0.1:{rasa.server_port}")
     try:
         until(lambda: "Ctrl-C stops it." in started.output() and started.ready(), 60)
         yield started
@@ -240,14 +173,6 @@ def test_ctrl_c_ends_every_child_and_loses_nothing(up: Up) -> None:
     assert [] == [name for name, pid in children.items() if psutil.pid_exists(pid)]
     assert not (up.folder / "engine.json").exists()
     assert (20,) == contacts
-
-
-def until(look: Callable[[], object], seconds: float) -> None:
-    """Return when something is so."""
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.1)
 
 
 async def until_true(look: Callable[[], T | None], seconds: float = 10) -> T:

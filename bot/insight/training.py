@@ -25,7 +25,7 @@ from bot.settings import ROOT, Settings
 #: Enough to see what Rasa tripped over, short enough for a terminal.
 LAST_LINES = 15
 #: How the folders begin a training works in; the number of its process follows.
-SCRATCH: Final = ".training-"
+SCRATCH: Final = ".parley-training-"
 
 
 class TrainingFailed(BotError):
@@ -127,12 +127,16 @@ def _copy(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     return copied
 
 
-def sweep(folder: Path) -> None:
-    """Remove what trainings left in a folder that were killed: their scratch folders carry their process's number."""
-    for left in folder.glob(f"{SCRATCH}*-*"):
-        number = left.name.removeprefix(SCRATCH).partition("-")[0]
-        if number.isdecimal() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
+def sweep(models: Path) -> None:
+    """Remove what trainings left that were killed, beside the models and among the host's temporary files.
+
+    Their scratch folders carry their process's number.
+    """
+    for folder in (models, Path(tempfile.gettempdir())):
+        for left in folder.glob(f"{SCRATCH}*-*"):
+            number = left.name.removeprefix(SCRATCH).partition("-")[0]
+            if number.isdecimal() and not psutil.pid_exists(int(number)):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _run_rasa(root: Path, python: Path, scratch: Path, name: str, on_line: Callable[[str], None]) -> None:

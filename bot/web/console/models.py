@@ -1,4 +1,4 @@
-"""The pages of models at /console/models: train, judge, publish, roll back; each click is an order, carried out elsewhere.
+"""The pages of models at /console/models: train, judge, publish, roll back; a click is an order, carried out elsewhere.
 
 Whoever runs Rasa (`./parley up`) takes the orders up; where Rasa runs elsewhere the page says how it is done there.
 """
