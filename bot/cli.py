@@ -214,6 +214,44 @@ def _evaluate(shop: "Workshop", model: Path, python: Path) -> None:
     out.print("Publish it on the console's Models page, or start ./parley up again.", highlight=False, soft_wrap=True)
 
 
+@app.command(epilog="Example: ./parley models")
+def models(port: Port = None, data_dir: DataDir = None) -> None:
+    """List every model that was judged and is still there, the latest first.
+
+    Texts read right, macro-F1, texts asked back and texts acted on wrongly are those of the held-out texts. "live" is
+    what the running engine reads with, "fits" what was trained on the data as it is now.
+    """
+    from bot import client
+    from bot.insight import evaluation, training
+    from bot.rasa_client import model_names
+
+    settings = _settings(port, data_dir)
+    shop = training.Workshop.of(settings)
+    live = asyncio.run(model_names(settings.rasa_url or client.rasa_urls(settings)))
+    fitting = training.newest_model(shop)
+    table = Table(box=None, pad_edge=False)
+    for name in ("model", "judged", "verdict"):
+        table.add_column(name, no_wrap=True)
+    for name in ("right", "macro-F1", "asked", "wrong"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    found = evaluation.reports(shop.models)
+    for path, report in found:
+        marks = [word for word, so in (("live", path.name in live), ("fits", path == fitting)) if so]
+        judged = datetime.fromtimestamp(evaluation.report_path(path).stat().st_mtime, UTC)
+        figures = (report.accuracy, report.macro_f1, report.asked_back, report.acted_wrongly)
+        verdict = "accepted" if report.accepted else "[red]refused[/]"
+        told = [f"{figure:.1%}" for figure in figures]
+        table.add_row(report.model, f"{judged:%b} {judged.day}", verdict, *told, ", ".join(marks))
+    if found:
+        out.print(table)
+    else:
+        out.print("No model was judged yet; ./parley train --evaluate does it, and so does the console's Models page.")
+    unjudged = sorted(live - {path.name for path, _ in found})
+    for name in unjudged:
+        out.print(f"Live and not judged: {name.removesuffix('.tar.gz')}.", highlight=False)
+
+
 @contextlib.contextmanager
 def _progress(name: str) -> Iterator[Callable[[str], None]]:
     """Show what a long piece of work says, with its seconds; one line after the other where nobody watches."""

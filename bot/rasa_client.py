@@ -190,6 +190,12 @@ class RasaClient:
         return self._urls[first:] + self._urls[:first]
 
 
+async def model_names(urls: Sequence[str]) -> set[str]:
+    """The file names of the models these addresses read with; those that do not answer are left out."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return {name for url in urls if (name := await RasaClient([url], "", READY_SECONDS, http).model()) is not None}
+
+
 def _read(response: httpx.Response, round_trip_ms: float) -> RasaTurn:
     try:
         answer = response.json()

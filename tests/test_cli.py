@@ -52,7 +52,7 @@ def commands() -> list[str]:
 def test_the_commands_are_these() -> None:
     """What is promised is there, and what is there is promised."""
     assert [
-        *["bench nlu", "bench turns", "chat", "demo", "doctor", "lint", "run", "say", "test", "train", "up"],
+        *["bench nlu", "bench turns", "chat", "demo", "doctor", "lint", "models", "run", "say", "test", "train", "up"],
         *["user add", "user list", "user passwd", "when"],
     ] == commands()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from playwright.sync_api import Browser, Page, expect
 
 from bot import client
@@ -26,7 +27,7 @@ EACH = 12
 #: No held-out text, and no example; what the shop's customers say for "are you open".
 WORDS = "is the roller shutter up yet"
 PATIENCE_MS = 120_000
-CONVERSATIONS = """\
+TRUE = """\
 - name: asks for a person
   given: {}
   steps:
@@ -35,7 +36,8 @@ CONVERSATIONS = """\
       intent: ask_human
       effects: [ticket.opened]
       says: …
-
+"""
+UNTRUE = """\
 - name: is not true of this shop, with any model
   given: {}
   steps:
@@ -48,14 +50,17 @@ class Round(Up):
     """An `up` on a small shop's data, held-out texts and conversations."""
 
     def __init__(self, home: Path) -> None:
-        self.data, conversations = home / "data", home / "conversations"
+        self.data, self.conversations = home / "data", home / "conversations"
         small(ROOT / "data", self.data)
-        conversations.mkdir()
-        (conversations / "people.yml").write_text(CONVERSATIONS)
+        self.conversations.mkdir()
+        (self.conversations / "true.yml").write_text(TRUE)
+        texts = yaml.safe_load((ROOT / "nlu" / "tests" / "heldout.yml").read_text())
+        (home / "heldout.yml").write_text(yaml.safe_dump({intent: some[::3] for intent, some in texts.items()}))
         super().__init__(
             PARLEY_MODELS_DIR=str(home / "models"),
             PARLEY_EXAMPLES_DIR=str(self.data),
-            PARLEY_CONVERSATIONS_DIR=str(conversations),
+            PARLEY_CONVERSATIONS_DIR=str(self.conversations),
+            PARLEY_HELDOUT_FILE=str(home / "heldout.yml"),
             PARLEY_DEMO="false",
         )
         self.number = 0
@@ -164,8 +169,9 @@ def test_a_label_changes_the_answer_after_training_and_a_roll_back_takes_it_back
     assert hello == shop.says("good morning")["replies"]
     assert_looks_right(page)
 
-    # Mended, accepted; the conversation no model plays counts for nothing.
+    # Mended, accepted; a conversation that comes out otherwise with the live model as well counts for nothing.
     spoil(shop.data)
+    (shop.conversations / "untrue.yml").write_text(UNTRUE)
     page.reload()
     page.get_by_role("button", name="Train and evaluate").click()
     expect(desk.locator(".steps")).to_contain_text("Golden conversations", timeout=PATIENCE_MS)
