@@ -9,6 +9,12 @@ WEEKDAY = r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?
 MONTH = r"(?:(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)[a-z]*|may)"
 DAY = rf"(?:{WEEKDAY}|today|tomorrow|tonight)"
 PART = r"(?:morning|afternoon|evening)"
+#: Holidays whose names hold no other word of time; those Duckling knows that a shop hears of.
+HOLIDAY = (
+    r"(?:\w+mas|thanksgiving|easter|eve|hall?owe?en|valentine'?s?|pentecost|ascension|epiphany|lent|mardi gras|carnival"
+    r"|new years?'?s?|april fool'?s?|c?hann?ukk?ah?|kwanzaa|passover|purim|rosh hashann?ah?|yom kippur|sukk?ot|shavu'?oth?"
+    r"|rama[dt]h?an|eid(?: [au]l.\w+)?|diwali|deepavali|holi|vesak|juneteenth|cinco de mayo|ides)"
+)
 HOUR = r"(?<![\d:./$#-])(?:1[0-2]|[1-9])"
 CLOCK = r"(?<![\d:./$#-])\d{1,2}(?::[0-5]\d)?(?: ?[ap]m)?"
 TIME = rf"(?:{DAY}(?:,? (?:at )?{CLOCK})?|{CLOCK}(?: (?:on )?{DAY})?)"
