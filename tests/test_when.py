@@ -113,7 +113,7 @@ TABLE = [
     ("tonite", ["11-23 18:00 > 11-24 00:00 hour"]),
     ("sat am", ["11-28 00:00 > 11-28 12:00 hour"]),
     ("noonish on sat", [hour("11-28", 12)]),
-    ("lunchtime tomorrow", [hour("11-24", 12)]),
+    ("lunchtime tomorrow", ["11-24 12:00 > 11-24 14:00 hour"]),
     ("tomorrow after lunch", ["11-24 13:00 > 11-25 00:00 hour"]),
     ("after work tomorrow", ["11-24 17:00 > 11-25 00:00 hour"]),
     ("december 10 after lunch", ["12-10 13:00 > 12-11 00:00 hour"]),

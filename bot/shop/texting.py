@@ -45,27 +45,28 @@ SLANG = [
     (r"\bb4\b", "before"),
     (r"\b(?:btwn|btw|b/w|betw)(?= \d)", "between"),
     (r"(?<=\d) ?(?:n|&) ?(?=\d)", " and "),
-    (rf"\b2 (?=next\b|the\b|{DAY}\b)", "to "),
+    (rf"\b2 (?=next\b|the\b|(?!\w+days\b){DAY}\b)", "to "),
     *[(rf"\b({MONTH}) (\d{{1,2}}(?:st|nd|rd|th)?)(?:,| or|, or) (?=\d{{1,2}}(?:st|nd|rd|th)\b)", r"\1 \2 or \1 ")] * 2,
     (r"\bor (?=\d{1,2}(?:st|nd|rd|th)\b)", "or the "),
-    (r"\b(?:noon|midday)[ -]?ish\b|\blunch ?time\b|\b(?:at|around|over) lunch\b", "noon"),
+    (r"\b(?:noon|midday)[ -]?ish\b", "noon"),
+    (r"\b(?:(?:at|around|over|about) )?lunch ?time\b|\b(?:around|over|about) lunch\b", "at lunch"),
+    (r"\b([ap])\.m\b\.?", r"\1m"),
     (r"(?<=\d)-(?=ish\b)", ""),
     (r"(?<=\d)\.(?=[0-5]\d ?[ap]m?\b)", ":"),
     (r"(?<=\d)( ?p|a)(?:\.m\b\.?|\b(?![.']))", r"\1m"),
-    (r"(?<=[\dm]) (?:e[sd]?t|c[sd]t|m[sd]t|p[sd]?t)\b", ""),
     (r"\b(stop|com|dropp?|swing|pass|go)(e|ing)? by\b", r"\1\2 in"),
-    (r"\b(come|get|be) in (?=[^,.?!]{1,20} (?:later|earlier|sooner)\b)", r"\1 "),
-    (rf"\b(?:mid|early|late|later|beginning of|middle of|end of)[ -](?=(?:in the )?{PART}|(?:next|this) week)", ""),
-    (r"\b(?:not (?:before|until|till?)|no (?:earlier|sooner) than|(?<!no )later than)\b", "after"),
-    (r"\b(?:not after|no later than|(?:earlier|sooner) than)\b", "before"),
     (r"(\b(?:not|ca'?n'?t|\w+n'?t)\b[^,.;?!]{0,30}),", r"\1;"),
-    (rf"(\b{MOVE}\b[^.?!]*)\bfrom ({TIME}|the \d+\w\w) to (?=\S)", r"\1my \2 appt; to "),
-    (rf"\b(my|{MOVE}) ({TIME}) (?:to|for) (?=\S)", r"\1 my \2 appt; to "),
-    (rf"(\b{MOVE}\b[^.?!]*)\b(?:until|till?) ", r"\1to "),
 ]
 
 #: Read like this only where there is a shop: it has a closing hour, and its contacts text bare hours about bookings.
 IN_SHOP = [
+    (r"(?<=[\dm]) (?:e[sd]?t|c[sd]t|m[sd]t|p[sd]?t)\b", ""),
+    (r"\b(come|get|be) in (?=[^,.?!]{1,20} (?:later|earlier|sooner)\b)", r"\1 "),
+    (r"\b(?:not (?:before|until|till?)|no (?:earlier|sooner) than|(?<!no )later than)\b", "after"),
+    (r"\b(?:not after|no later than|(?:earlier|sooner) than)\b", "before"),
+    (rf"(\b{MOVE}\b[^.?!]*)\bfrom ({TIME}|the \d+\w\w) to (?=\S)", r"\1my \2 appt; to "),
+    (rf"\b(my|{MOVE}) ({TIME}) (?:to|for) (?=\S)", r"\1 my \2 appt; to "),
+    (rf"(\b{MOVE}\b[^.?!]*)\b(?:until|till?) ", r"\1to "),
     (r"\bbefore the weekend\b", "before friday"),
     (r"\bafter the weekend\b", "after sunday"),
     (rf"\b({DAY}) am\b", r"\1 morning"),
@@ -129,15 +130,22 @@ NO_TIME = [
     rf"(?:today|tonight|yesterday|this \w+|last \w+|the other \w+|{WEEKDAY})\b",
     r"\bwhy not\b|\bca'?n'?t (?:we|you|u|i|wait)\b|\bcouldn'?t (?:we|you|u|i)\b",
     r"\bnot (?:sure|cancel\w*|a problem)\b|\bno (?:problem|prob|worries|rush)\b",
-    r"(?<!come )(?<!come in )(?<!free )\b(?:right )?now\b|\bone (?:sec|moment)\w*\b",
     r"\b(?:i|we|he|she|they|just) sat\b|\bthe sun\b",
+]
+
+#: Those that do name a time for Duckling, though none that a shop's contact asks for.
+NO_TIME_IN_SHOP = [
+    r"(?<!come )(?<!come in )(?<!free )(?<!from )(?<!from right )\b(?:right )?now\b",
+    r"\b(?:in|just) an? (?:sec|second|moment|min|minute|bit|while)\b(?! (?:from|later|earlier))|\bone (?:sec|moment)\w*\b",
     r"\b(?:the|this|that) (?:(?:first|second|third|last|later|earlier|other|latest|middle) )?(?:one|time|option)\b",
-    r"\bthe (?:day|week|month)\b(?! (?:after|before|of|from) \w)|\b(?:summer|winter|autumn|fall|spring)s?\b",
+    r"(?<!\bof )(?<!\bin )\bthe (?:day|week|month)\b(?! (?:after|before|of|from) \w)"
+    r"|\b(?:summer|winter|autumn|fall|spring)s?\b",
 ]
 
 ALWAYS = [(re.compile(pattern), words) for pattern, words in SLANG]
 SHOP = [(re.compile(pattern), words) for pattern, words in IN_SHOP]
 BLANK = re.compile("|".join(NO_TIME))
+BLANK_IN_SHOP = re.compile("|".join([*NO_TIME, *NO_TIME_IN_SHOP]))
 
 #: The stretch between a word and the mention it governs: one clause, with no new question or proposal in between.
 REACH = (
@@ -175,6 +183,8 @@ OFFERED = re.compile(r"\b(?:an?|any|another|some|have|other|more|next) $")
 EVERY = re.compile(r"\b(?:any|every|each|all) (?:days? )?(?:in the )?$")
 SAME_TIME = re.compile(r"\bsame time\b")
 
+#: Zones that Duckling knows, at the end of a clock time.
+ELSEWHERE = re.compile(r"\d.* \(?(?:utc|gmt|bst|[cew]es?t|[ecmp][sd]t|ak[sd]t|hst|ist|jst|msk|ae[sd]t|nz[sd]t)\)?$")
 RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|-")
 LATER = re.compile(r"^ (?:later|after(?: that)?(?! \w))\b")
 EARLIER = re.compile(r"^ (?:earlier|sooner|before(?: that| my \w+)?(?! \w))\b")

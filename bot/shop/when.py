@@ -13,7 +13,7 @@ import signal
 import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib import resources
@@ -42,7 +42,7 @@ _TOKEN = re.compile(
     r"|(?P<clock>\d[\w:.]*|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)"
     r"|(?P<bound>(?:after|before|since|by|past|ago|first|last)\b)"
     r"|(?P<range>(?:between|from|to|until|till?|thru|through)\b|-)"
-    r"|(?P<cut>or\b|[~\n;]|[.?!](?!\d))"
+    r"|(?P<cut>or\b|[~\n;?!]|[.](?!\d))"
     r"|(?P<joint>(?:the|on|at|of|in|an?|next|this|coming|and|around|about|[ap]m|o'?clock|ish|for|half|quarter"
     r"|couple|few)\b)"
     r"|(?P<other>[a-z']+)"
@@ -134,9 +134,11 @@ def read(
     if offered is not None:
         words = _that_week(words, offered.astimezone(zone).date(), wall.date())
     mentions = _mentions(words, wall, known)
+    if not known:
+        mentions = [_at_home(mention, words, zone) for mention in mentions]
     if booked is not None:
         mentions = _from_booking(words, mentions, booked)
-    wanted = _wanted(words, [mention for mention in mentions if mention.kind != "length"])
+    wanted = _wanted(words, [mention for mention in mentions if mention.kind != "length"], known)
     spans = _Shop(hours, wall, booked).spans(words, wanted) if known else [mention.spans[0] for mention in wanted]
     readings = dict.fromkeys(_reading(span, zone) for span in spans)
     return [r for r in readings if r.start is None or r.end is None or r.start.astimezone(UTC) < r.end][:MAX_READINGS]
@@ -151,7 +153,7 @@ def _clean(text: str, known: bool, booked: datetime | None) -> str:
         words = pattern.sub(replacement, words)
     if booked is not None:
         words = _dated(words, booked.date())
-    return texting.BLANK.sub("~", words)
+    return (texting.BLANK_IN_SHOP if known else texting.BLANK).sub("~", words)
 
 
 def _that_week(words: str, offered: date, today: date) -> str:
@@ -193,7 +195,7 @@ def _runs(words: str, known: bool) -> Iterator[tuple[int, int]]:
         yield from _cut_runs(words)
         return
     begin = 0
-    for stop, following in [(t.start(), t.end()) for t in tokens if t.lastgroup == "cut"] + [(len(words),) * 2]:
+    for stop, following in [(t.start(), t.end()) for t in tokens if t.lastgroup == "cut" and (known or t[0] != ".")] + [(len(words),) * 2]:
         if not known or any(t.lastgroup not in ("cut", "range") and begin <= t.start() < stop for t in tokens):
             yield begin, stop
         begin = following
@@ -328,6 +330,16 @@ def _span(item: dict[str, Any], body: str, known: bool) -> _Span:
     return _Span(start, end, grain)
 
 
+def _at_home(mention: _Mention, words: str, zone: ZoneInfo) -> _Mention:
+    """A clock time said with its own zone ("4pm CET"), which Duckling gives in UTC, on the wall clock of ours."""
+    first = mention.spans[0] if mention.spans else None
+    if not first or not first.point or not texting.ELSEWHERE.search(words[mention.begin : mention.stop]):
+        return mention
+    assert first.start is not None
+    start = first.start.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+    return replace(mention, spans=[_point(start, first.grain)])
+
+
 def _wall(iso: str) -> datetime:
     return datetime.fromisoformat(iso).replace(tzinfo=None)
 
@@ -396,7 +408,7 @@ def _direction(before: str, after: str) -> int:
     )
 
 
-def _wanted(words: str, mentions: Sequence[_Mention]) -> list[_Mention]:
+def _wanted(words: str, mentions: Sequence[_Mention], known: bool) -> list[_Mention]:
     """The mentions that are asked for: not refused, not past, not corrected, not the booking that is to be moved."""
     kept: list[_Mention] = []
     unsure: list[_Mention] = []
@@ -410,17 +422,17 @@ def _wanted(words: str, mentions: Sequence[_Mention]) -> list[_Mention]:
             or texting.REFUSED_AFTER.match(after)
         )
         reached = mention.stop
-        if (
-            refused
-            or texting.MINE.search(before)
-            or texting.PAST.search(before)
-            or words.startswith("since", mention.begin)
-        ):
+        gone = (
+            texting.MINE.search(before) or texting.PAST.search(before) or words.startswith("since", mention.begin)
+        )
+        if refused or (known and gone):
             continue
         if texting.CORRECTED.search(before):
             kept = [other for other in kept if (other.kind == "clock") != (mention.kind == "clock")]
         kept.append(mention)
         theirs = texting.THEIRS_AFTER.match(after) and not texting.OFFERED.search(before)
+        if not known:
+            continue
         if theirs or texting.THEIRS_BEFORE.search(before) or before.endswith("no "):
             unsure.append(mention)
     return [mention for mention in kept if mention not in unsure] or kept
