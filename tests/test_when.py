@@ -3,10 +3,14 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,6 +269,56 @@ TABLE = [
 def test_a_text_about_a_booking_is_read_as_it_is_meant(text: str, expected: list[str]) -> None:
     """With the shop's hours and the booking known, a text gives the times its writer wants, best first."""
     assert expected == told(text)
+
+
+# -- the table of phrases ------------------------------------------------------------------------------------------
+
+
+def phrases() -> Iterator[Any]:
+    """Each phrase of the table with what is known of its shop."""
+    for known in yaml.safe_load((Path(__file__).parent / "when.yml").read_text()):
+        zone = ZoneInfo(known["zone"])
+        now, booking = (datetime.fromisoformat(known[key]) if key in known else None for key in ("now", "booking"))
+        hours = Hours.parse(known["hours"], zone) if "hours" in known else None
+        for phrase, expected in known["phrases"].items():
+            yield pytest.param(phrase, now, zone, hours, booking, expected, id=f"{known['about']}: {phrase}")
+
+
+def told_short(reading: Reading) -> str:
+    """A reading as the table has it."""
+    start, end = (edge.replace(tzinfo=None) if edge else None for edge in (reading.start, reading.end))
+    before = "or " if reading.doubt else ""
+    if start and reading.start and reading.end and end:
+        lasts = reading.end.astimezone(UTC) - reading.start.astimezone(UTC)
+        if reading.grain == "day" and start.hour == 0 and end == start + timedelta(days=1):
+            return f"{before}{start:%Y-%m-%d}"
+        if reading.grain == "hour" and lasts == timedelta(hours=1):
+            return f"{before}{start:%Y-%m-%d %H}"
+        if reading.grain == "minute" and lasts == timedelta(minutes=1):
+            return f"{before}{start:%Y-%m-%d %H:%M}"
+    edges = [f"{edge:%Y-%m-%d %H:%M}" if edge else "..." for edge in (start, end)]
+    return f"{before}{edges[0]} > {edges[1]} {reading.grain}"
+
+
+@pytest.mark.parametrize("phrase, now, zone, hours, booking, expected", list(phrases()))
+def test_a_phrase_is_read_as_its_writer_means_it(
+    phrase: str,
+    now: datetime,
+    zone: ZoneInfo,
+    hours: Hours | None,
+    booking: datetime | None,
+    expected: list[str],
+) -> None:
+    """Each phrase of the table gives what it says there, whatever is known of the shop."""
+    assert expected == [told_short(reading) for reading in read(phrase, now, zone, hours, booking)]
+
+
+def test_the_table_is_wide() -> None:
+    """A hundred and fifty phrases at least, with and without a shop."""
+    assert len(list(phrases())) >= 150
+
+
+# -- bookings of one shop ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ PART = r"(?:morning|afternoon|evening)"
 #: Holidays whose names hold no other word of time; those Duckling knows that a shop hears of.
 HOLIDAY = (
     r"(?:\w+mas|thanksgiving|easter|eve|hall?owe?en|valentine'?s?|pentecost|ascension|epiphany|lent|mardi gras|carnival"
-    r"|new years?'?s?|april fool'?s?|c?hann?ukk?ah?|kwanzaa|passover|purim|rosh hashann?ah?|yom kippur|sukk?ot|shavu'?oth?"
-    r"|rama[dt]h?an|eid(?: [au]l.\w+)?|diwali|deepavali|holi|vesak|juneteenth|cinco de mayo|ides)"
+    r"|new years?'?s?|april fool'?s?|c?hann?ukk?ah?|kwanzaa|passover|purim|rosh hashann?ah?|yom kippur|sukk?ot"
+    r"|shavu'?oth?|rama[dt]h?an|eid(?: [au]l.\w+)?|diwali|deepavali|holi|vesak|juneteenth|cinco de mayo|ides)"
 )
 HOUR = r"(?<![\d:./$#-])(?:1[0-2]|[1-9])"
 CLOCK = r"(?<![\d:./$#-])\d{1,2}(?::[0-5]\d)?(?: ?[ap]m)?"
 TIME = rf"(?:{DAY}(?:,? (?:at )?{CLOCK})?|{CLOCK}(?: (?:on )?{DAY})?)"
 APPT = r"(?:appointments?|appts?|apts?|apointments?|bookings?|reservations?|visits?|fittings?|haircuts?|slots?)"
 MOVE = r"(?:chang|mov|switch|swap|resched|shift|bump|push|trad|postpon|delay)[a-z]*"
+TO = r"(?:-|to|till?|thru|through)"
 #: What may follow a bare hour that is meant as a clock time; before any other word it counts something.
 END = (
     r"(?=\s*(?:$|[,?!;]|\.(?!\d)|~|(?:instead|please|pls|plz|ok|okay|or|then|if|on|that|would|works?|is|thx|thanks|for"
@@ -68,11 +69,42 @@ IN_SHOP = [
     (rf"\b(my|{MOVE}) ({TIME}) (?:to|for) (?=\S)", r"\1 my \2 appt; to "),
     (rf"(\b{MOVE}\b[^.?!]*)\b(?:until|till?) ", r"\1to "),
     (r"\bbefore the weekend\b", "before friday"),
+    (r"\b(next week\b.*)\bthe week after\b(?! \w+day| next)", r"\1the week after next"),
+    (r"\b(?:start|beginning|early(?: part)?|first part)(?: of| in)? (?=(?:next|this) week)", "beginning of "),
+    (r"\b(?:late(?:r part)?|last part)(?: of| in)? (?=(?:next|this) week)", "end of "),
+    (r"\b(?:in )?(?:the )?early(?: part of)?(?: the)? morning\b", "between 8am and 10am"),
+    (r"\bmid[ -]?morning\b", "between 9am and 11am"),
+    (r"\blate(?:r in the)? morning\b", "between 10am and 12pm"),
+    (r"\b(?:in the )?early(?: in the)? afternoon\b", "between 12pm and 3pm"),
+    (r"\b(?:in the )?mid[ -]?afternoon\b", "between 2pm and 4pm"),
+    (r"\b(?:in the )?late(?: in the)? afternoon\b", "between 3pm and 7pm"),
+    (r"\b(?:in the )?early(?: in the)? evening\b", "between 5pm and 8pm"),
+    (r"\b(between \d+[ap]m and \d+[ap]m),? (?:on |this )?((?:next )?(?:\w*day|tomorrow|tonight)\b)", r"\2 \1"),
+    (rf"\b(between \d+[ap]m and \d+[ap]m),? (?:on )?((?:next )?{DAY}\b)", r"\2 \1"),
+    (r"\b(?:a )?fortnight\b", "2 weeks"),
+    (rf"\b((?:an?|one|two|three|\d) weeks?) (?:on |this )?(?={DAY}\b)", r"\1 from "),
+    (rf"\b(?:on |this )?({DAY}) week\b", r"a week from \1"),
+    (r"\bby (?=(?:about |like )?(?:an?|half|one|two|three|\d+) ?(?:an? )?(?:min|h(?:ou)?r|day|week|month))", ""),
+    (
+        rf"\b({MONTH}) (\d{{1,2}})(?:st|nd|rd|th)? ?{TO} ?(?:the )?(\d{{1,2}})(?:st|nd|rd|th)?{END}",
+        r"from \1 \2 to \1 \3",
+    ),
+    (
+        rf"\b(?:from )?(?:the )?(\d{{1,2}}\w\w) ?{TO} ?(?:the )?(\d{{1,2}}\w\w) (?:of )?({MONTH})\b",
+        r"from \3 \1 to \3 \2",
+    ),
+    (
+        rf"\b(\d{{1,2}}(?:st|nd|rd|th)) ?(?:/|or|&|and) ?(?:the )?(\d{{1,2}}(?:st|nd|rd|th)) (?:of )?({MONTH})\b",
+        r"\3 \1 or \3 \2",
+    ),
+    (rf"(?<!at )(?<!\w)({HOUR}) or ({HOUR}) (?:on )?({DAY})\b", r"\3 at \1 or at \2"),
+    (r"\bweek ?days?\b", "any weekday"),
+    (r"\b(?:any|every|all|on) any weekday", "any weekday"),
     (r"\bafter the weekend\b", "after sunday"),
     (rf"\b({DAY}) am\b", r"\1 morning"),
     (rf"\b({DAY}) pm\b", r"\1 afternoon"),
     (rf"\b(to|at|like|around|about|after|before|{DAY}) (1[0-2]|[1-9])([0-5]\d)(?=$|[ ?!,])", r"\1 \2:\3"),
-    (r"(?<![\w'] )(?<!\w)(?=h(?:ou)?r (?:later|earlier|sooner))", "an "),
+    (r"(?<![\w'] )(?<!\w)(?=h(?:ou)?r (?:and a half )?(?:later|earlier|sooner))", "an "),
     (r"\bafter work\b", "after 5pm"),
     (r"\bafter (?:my )?lunch\b", "after 1pm"),
     (r"\bafter school\b", "after 3pm"),
@@ -136,8 +168,10 @@ NO_TIME = [
 #: Those that do name a time for Duckling, though none that a shop's contact asks for.
 NO_TIME_IN_SHOP = [
     r"(?<!come )(?<!come in )(?<!free )(?<!from )(?<!from right )\b(?:right )?now\b",
-    r"\b(?:in|just) an? (?:sec|second|moment|min|minute|bit|while)\b(?! (?:from|later|earlier))|\bone (?:sec|moment)\w*\b",
+    r"\b(?:in|just) an? (?:sec|second|moment|min|minute|bit|while)\b(?! (?:from|later|earlier))",
+    r"\bone (?:sec|moment)\w*\b",
     r"\b(?:the|this|that) (?:(?:first|second|third|last|later|earlier|other|latest|middle) )?(?:one|time|option)\b",
+    r"\bmarch (?:in(?:to)?|over|right|out|back|down|up|there)\b",
     r"(?<!\bof )(?<!\bin )\bthe (?:day|week|month)\b(?! (?:after|before|of|from) \w)"
     r"|\b(?:summer|winter|autumn|fall|spring)s?\b",
 ]
@@ -180,11 +214,21 @@ THEIRS_BEFORE = re.compile(
 )
 THEIRS_AFTER = re.compile(rf"^(?:'?s)? (?:{APPT}|one)\b")
 OFFERED = re.compile(r"\b(?:an?|any|another|some|have|other|more|next) $")
-EVERY = re.compile(r"\b(?:any|every|each|all) (?:days? )?(?:in the )?$")
+EVERY = re.compile(r"\b(?:any|every|each|all) (?:days? )?(?P<working>weekday )?(?:in the )?$")
 SAME_TIME = re.compile(r"\bsame time\b")
 
 #: Zones that Duckling knows, at the end of a clock time.
 ELSEWHERE = re.compile(r"\d.* \(?(?:utc|gmt|bst|[cew]es?t|[ecmp][sd]t|ak[sd]t|hst|ist|jst|msk|ae[sd]t|nz[sd]t)\)?$")
+#: A part of a month that Duckling knows by an adjective alone: "mid december", not "the middle of december".
+PART_OF_MONTH = re.compile(
+    rf"\b(?:the )?(?P<part>start|beginning|early|first part|middle|mid|late|last part|end)(?: of| in|-)?"
+    rf"(?: (?P<relative>next|this) month| (?P<name>{MONTH}))\b"
+)
+NEXT_WEEKDAY = re.compile(rf"(?:on )?next {WEEKDAY}\b")
+THIS_WEEKDAY = re.compile(rf"\bthis (?:coming )?{WEEKDAY}\b")
+BARE_DAY = re.compile(rf"(?:on )?{WEEKDAY}$")
+BROUGHT = re.compile(r"\b(?:bring|brought|pull)[a-z]*\b[^.?!,]{0,20}\bforward (?:by )?(?:about |like )?$")
+FORWARD = re.compile(r"\bforward (?:by )?(?:about |like )?$")
 RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|-")
 LATER = re.compile(r"^ (?:later|after(?: that)?(?! \w))\b")
 EARLIER = re.compile(r"^ (?:earlier|sooner|before(?: that| my \w+)?(?! \w))\b")

@@ -33,8 +33,7 @@ DAYTIME = Opening(8 * 60, 20 * 60)
 #: and weekdays twice in a range): what contradicts itself ("until 4pm this weekend december 9am") sends Duckling
 #: searching decades for a time that never comes, and a hundred such characters took it minutes. Nobody texts that.
 _TOKEN = re.compile(
-    rf"(?P<date>{texting.MONTH}\b(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?|\d+/\d[\d/]*|\d{{4}}-\d\d-\d\d|\w+mas\b"
-    r"|thanksgiving|easter|eve\b"
+    rf"(?P<date>{texting.MONTH}\b(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?|\d+/\d[\d/]*|\d{{4}}-\d\d-\d\d|{texting.HOLIDAY}\b"
     rf"|\d+(?:st|nd|rd|th)\b(?: of {texting.MONTH})?)"
     r"|(?P<weekend>weekends?\b)|(?P<unit>(?:\d+ )?(?:weeks?|months?|years?|days?|hours?|hrs?|min\w*|asap)\b)"
     rf"|(?P<weekday>(?:{texting.DAY}|\w*day)\b)"
@@ -59,12 +58,16 @@ _WHOLE, _WHOLE_CHARACTERS = 5, 160
 
 
 class _Span(NamedTuple):
-    """A stretch of the shop's wall clock, naive; None where open. `point` where it is one whole grain."""
+    """A stretch of the shop's wall clock, naive; None where open. `point` where it is one whole grain.
+
+    `doubt` where the words may mean this rather than the stretch before it.
+    """
 
     start: datetime | None
     end: datetime | None
     grain: str
     point: bool = False
+    doubt: bool = False
 
     def day(self) -> date:
         """The day it begins on; the day it ends on where its beginning is open."""
@@ -86,22 +89,28 @@ class _Span(NamedTuple):
 
 @dataclass(frozen=True)
 class _Mention:
-    """Words that name a time: a day or longer, a clock time of no day, a moment, hours of each day, or a length."""
+    """Words that name a time: a day or longer, a clock time of no day, a moment, one counted from the booking, hours of
+    each day, or a length.
+    """
 
     begin: int
     stop: int
-    kind: Literal["day", "clock", "moment", "daily", "length"]
+    kind: Literal["day", "clock", "moment", "counted", "daily", "length"]
     spans: Sequence[_Span]
     length: tuple[str, int] = ("second", 0)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A wanted time as aware instants in the shop's zone: start inclusive, end exclusive, None where open."""
+    """A wanted time as aware instants in the shop's zone: start inclusive, end exclusive, None where open.
+
+    `doubt` where the words may mean this rather than the reading before it, so that one has to ask.
+    """
 
     start: datetime | None
     end: datetime | None
     grain: str
+    doubt: bool = False
 
     def as_entity(self) -> dict[str, str | None]:
         """The shape turns, Rasa's context and `./parley when` use: ISO 8601 instants."""
@@ -131,6 +140,8 @@ def read(
     known = hours is not None or booking_start is not None
     booked = booking_start.astimezone(zone).replace(tzinfo=None) if booking_start is not None else None
     words = _clean(text, known, booked)
+    if known:
+        words = _of_calendar(words, wall.date())
     if offered is not None:
         words = _that_week(words, offered.astimezone(zone).date(), wall.date())
     mentions = _mentions(words, wall, known)
@@ -156,6 +167,19 @@ def _clean(text: str, known: bool, booked: datetime | None) -> str:
     return (texting.BLANK_IN_SHOP if known else texting.BLANK).sub("~", words)
 
 
+def _of_calendar(words: str, today: date) -> str:
+    """Parts of months and the week after next in words Duckling knows."""
+
+    def part(match: re.Match[str]) -> str:
+        month = _add(datetime.combine(today, time()), "month", match["relative"] == "next").strftime("%B").lower()
+        adjective = {"mid": "mid", "las": "late", "lat": "late", "end": "late"}.get(match["part"][:3], "early")
+        return f"{adjective} {match['name'] or month}"
+
+    monday = today + timedelta(days=14 - today.weekday())
+    words = re.sub(r"\b(?:the )?week after next\b", f"the week of {monday:%B} {monday.day}".lower(), words)
+    return texting.PART_OF_MONTH.sub(part, words)
+
+
 def _that_week(words: str, offered: date, today: date) -> str:
     """Weekdays of no week, written as dates of the week that was offered."""
     for ahead in range(7):
@@ -177,7 +201,7 @@ def _dated(words: str, day: date) -> str:
     words = re.sub(
         rf"\b(?:the )?(?:(?:next|following) day|day after){texting.ALONE}", f"on {day + timedelta(days=1)}", words
     )
-    words = re.sub(rf"\bthe week after{texting.ALONE}", "the following week", words)
+    words = re.sub(rf"\bthe week after(?! next\b){texting.ALONE}", "the following week", words)
     words = re.sub(rf"\bthe day before{texting.ALONE}", f"on {day - timedelta(days=1)}", words)
     for ahead in range(1, 8):
         later = day + timedelta(days=ahead)
@@ -195,7 +219,9 @@ def _runs(words: str, known: bool) -> Iterator[tuple[int, int]]:
         yield from _cut_runs(words)
         return
     begin = 0
-    for stop, following in [(t.start(), t.end()) for t in tokens if t.lastgroup == "cut" and (known or t[0] != ".")] + [(len(words),) * 2]:
+    for stop, following in [(t.start(), t.end()) for t in tokens if t.lastgroup == "cut" and (known or t[0] != ".")] + [
+        (len(words),) * 2
+    ]:
         if not known or any(t.lastgroup not in ("cut", "range") and begin <= t.start() < stop for t in tokens):
             yield begin, stop
         begin = following
@@ -301,7 +327,11 @@ def _mention(found: dict[str, Any], offset: int, known: bool) -> _Mention | None
         weeks = {"two": 2, "three": 3}.get(ahead[1]) or (int(ahead[1]) if ahead[1].isdigit() else 1)
         spans = [_point(spans[0].start and spans[0].start + timedelta(weeks=weeks), "day")]
     first, last = spans[0], spans[-1]
-    if known and first.grain == "hour" and first.point and re.search(r"\bin .*days?$", body):
+    if known and body.startswith("by ") and first.grain == "second" and first.end and first.end.time() == time():
+        # "By friday" leaves friday out for Duckling; "by the end of the month" ends with it for everybody.
+        end = first.end if "end of" in body else first.end + timedelta(days=1)
+        return _Mention(begin, stop, "day", [_Span(first.start, end, "day")])
+    if known and first.grain == "hour" and first.point and re.search(r"\bin .*days?$|days? from now$", body):
         first = _point(first.start and _midnight(first.start.date()), "day")
         return _Mention(begin, stop, "day", [first])
     if first.grain not in {"hour", "minute", "second"}:
@@ -387,9 +417,19 @@ def _from_booking(words: str, mentions: Sequence[_Mention], booked: datetime) ->
             continue
         if mention.kind != "length":
             counted.append(mention)
-        elif (sign := _direction(words[: mention.begin], words[mention.stop :])) and _sane(mention.length):
-            start = _add(booked, mention.length[0], sign * mention.length[1])
-            counted.append(_Mention(mention.begin, mention.stop, "moment", [_point(start, "minute")]))
+        elif _sane(mention.length):
+            unit, count = mention.length
+            starts = [
+                _add(booked, unit, sign * count) for sign in _directions(words[: mention.begin], words[mention.stop :])
+            ]
+            clocked = any(other.kind == "clock" for other in mentions) and (unit == "month" or count % 86400 == 0)
+            if starts and clocked:
+                counted.append(
+                    _Mention(mention.begin, mention.stop, "day", [_point(_midnight(starts[0].date()), "day")])
+                )
+            elif starts:
+                spans = [_point(start, "minute")._replace(doubt=start != starts[0]) for start in starts]
+                counted.append(_Mention(mention.begin, mention.stop, "counted", spans))
     return sorted([*counted, *weeks], key=lambda mention: mention.begin)
 
 
@@ -398,14 +438,21 @@ def _sane(length: tuple[str, int]) -> bool:
     return length[1] <= (60 if length[0] == "month" else 5 * 366 * 86400)
 
 
-def _direction(before: str, after: str) -> int:
-    """1 where a length counts forward from the booking, -1 where back, 0 where it does neither."""
+def _directions(before: str, after: str) -> Sequence[int]:
+    """1 where a length counts on from the booking, -1 where back, both where "forward" leaves it open, else none.
+
+    To bring a booking forward makes it earlier; to move it forward makes it later for some and earlier for others.
+    """
     pushed = texting.PUSHED.search(before)
-    if texting.EARLIER.match(after) or (pushed and pushed["up"]) or (pushed and after.startswith(" up")):
-        return -1
-    return (
-        1 if texting.LATER.match(after) or pushed or (texting.LATE.search(before) and after.startswith(" late")) else 0
-    )
+    if texting.EARLIER.match(after) or texting.BROUGHT.search(before) or (pushed and pushed["up"]):
+        return [-1]
+    if pushed and after.startswith(" up"):
+        return [-1]
+    if texting.FORWARD.search(before) or re.match(r" forward\b", after):
+        return [1, -1]
+    if texting.LATER.match(after) or pushed or (texting.LATE.search(before) and after.startswith(" late")):
+        return [1]
+    return []
 
 
 def _wanted(words: str, mentions: Sequence[_Mention], known: bool) -> list[_Mention]:
@@ -422,9 +469,7 @@ def _wanted(words: str, mentions: Sequence[_Mention], known: bool) -> list[_Ment
             or texting.REFUSED_AFTER.match(after)
         )
         reached = mention.stop
-        gone = (
-            texting.MINE.search(before) or texting.PAST.search(before) or words.startswith("since", mention.begin)
-        )
+        gone = texting.MINE.search(before) or texting.PAST.search(before) or words.startswith("since", mention.begin)
         if refused or (known and gone):
             continue
         if texting.CORRECTED.search(before):
@@ -450,14 +495,53 @@ class _Shop:
         """The stretches that are asked for, in order, without those gone by."""
         named = [mention for mention in wanted if mention.spans[0].grain != "second" or mention.spans[0].end]
         placed = [span for mention in named or wanted for span in self._placed(words, mention, wanted)]
+        if len(placed) == 1 and placed[0].point:
+            placed = self._standing(words, (named or wanted)[0], placed[0], wanted)
         return [span for span in self._compared(words, placed) if span.end is None or span.end > self.wall]
+
+    def _standing(self, words: str, mention: _Mention, span: _Span, wanted: Sequence[_Mention]) -> list[_Span]:
+        """A time with what its words may mean as well: the other half of the day, or this week's weekday for "next"."""
+        assert span.start is not None  # a point has both ends
+        other = span.on(span.day())
+        if self._both_halves(span.start, wanted):
+            early = span.start.replace(hour=span.start.hour % 12)
+            halves = [early, early + timedelta(hours=12)]
+            # Bare, seven is rather the evening, and eight rather the morning.
+            halves.sort(reverse=early.hour < 8)
+            spans = [_point(start, span.grain) for start in halves]
+            spans = [each for each in spans if not self._gone(each)] or spans[:1]
+            return [spans[0], *(each._replace(doubt=True) for each in spans[1:])]
+        sooner = span.day() - timedelta(days=7)
+        if (
+            texting.NEXT_WEEKDAY.match(words[mention.begin : mention.stop])
+            and not texting.THIS_WEEKDAY.search(words)
+            and sooner > self.wall.date() + timedelta(days=1)
+            and (self.booked is None or sooner != self.booked.date())
+            and (self.hours is None or self.hours.openings_on(sooner))
+        ):
+            return [span, other.on(sooner)._replace(doubt=True)]
+        return [span]
+
+    def _both_halves(self, start: datetime, wanted: Sequence[_Mention]) -> bool:
+        """Whether a clock time was said without its half and both are open; nobody means the small hours unsaid."""
+        other = (datetime.combine(start.date(), start.time()) + timedelta(hours=12)).time()
+        said = {each.start.time() for one in wanted if one.kind != "counted" for each in one.spans if each.start}
+        return (
+            start.hour % 12 >= 6
+            and {start.time(), other} <= said
+            and all(self._open(datetime.combine(start.date(), clock)) for clock in (start.time(), other))
+        )
+
+    def _open(self, moment: datetime) -> bool:
+        openings = self.hours.openings_on(moment.date()) if self.hours else ()
+        return any(opening.start <= moment.hour * 60 + moment.minute < opening.end for opening in openings)
 
     def _placed(self, words: str, mention: _Mention, wanted: Sequence[_Mention]) -> Iterable[_Span]:
         clocks = [other.spans for other in wanted if other.kind == "clock"]
         days = [other for other in wanted if other.kind == "day"]
         place = wanted.index(mention)
         if mention.kind == "day":
-            span = mention.spans[0]
+            span = self._still(mention.spans[0], words[mention.begin : mention.stop])
             following = wanted[place + 1] if place + 1 < len(wanted) else None
             if self.booked is not None and span.start is not None and texting.SAME_TIME.search(words):
                 return [self._same_time(span, self.booked)]
@@ -472,22 +556,26 @@ class _Shop:
                 self._half(mention.spans, day)
                 for day in self._days(_Span(_midnight(first), None, "day"), first.weekday())
             ]
+        if mention.kind == "counted":
+            return mention.spans
         if mention.kind == "moment":
-            if mention.spans[0].grain == "second":
-                return [mention.spans[0]]
+            if (moment := mention.spans[0]).grain == "second":
+                return [_point(moment.start, "minute") if moment.point and moment.start != self.wall else moment]
             # "Monday at 8", on a Monday at 10, is the Monday to come.
             placed = [self._half(mention.spans, span.day()) for span in mention.spans]
-            return [next((span for span in placed if not self._gone(span)), placed[0])]
+            chosen = next((span for span in placed if not self._gone(span)), placed[0])
+            return [self._after_midnight(chosen, words[mention.begin : mention.stop])]
         if days:
             return []
-        if words[mention.begin : mention.stop].endswith("s") or texting.EVERY.search(words[: mention.begin]):
-            return [
-                self._half(mention.spans, day) for day in self._days(_Span(_midnight(self.wall.date()), None, "day"))
-            ]
+        every = texting.EVERY.search(words[: mention.begin])
+        if every or words[mention.begin : mention.stop].endswith("s"):
+            coming = self._days(_Span(_midnight(self.wall.date()), None, "day"))
+            working = every is not None and every["working"] is not None
+            return [self._half(mention.spans, day) for day in coming if day.weekday() < 5 or not working]
         previous = wanted[place - 1] if place else None
         if (
             previous
-            and previous.kind == "moment"
+            and previous.kind in ("moment", "counted")
             and texting.LISTED.match(words[previous.stop : mention.begin] + "at ")
         ):
             return [self._half(mention.spans, previous.spans[0].day())]
@@ -530,6 +618,24 @@ class _Shop:
         # Of no day, so neither end is bound to one.
         return span._replace(start=spans[0].start and span.start, end=spans[0].end and span.end)
 
+    def _still(self, span: _Span, said: str) -> _Span:
+        """A day; said by the weekday that is today after the last opening, it is the one of next week."""
+        today = self.wall.date()
+        if self.hours is None or span.grain != "day" or span.day() != today or not texting.BARE_DAY.match(said):
+            return span
+        minute = self.wall.hour * 60 + self.wall.minute
+        over = all(opening.end <= minute for opening in self.hours.openings_on(today))
+        return span.on(today + timedelta(days=7)) if over else span
+
+    def _after_midnight(self, span: _Span, said: str) -> _Span:
+        """A clock time; "tonight at 1" is after midnight where the shop is open then."""
+        if "tonight" not in said or not span.point or span.start is None or self._open(span.start):
+            return span
+        late = _midnight(self.wall.date() + timedelta(days=1)) + timedelta(
+            hours=span.start.hour % 12, minutes=span.start.minute
+        )
+        return _point(late, span.grain) if self._open(late) else span
+
     def _gone(self, span: _Span) -> bool:
         return bool((span.end and span.end <= self.wall) or (span.point and span.start and span.start < self.wall))
 
@@ -565,4 +671,4 @@ def _reading(span: _Span, zone: ZoneInfo) -> Reading:
     if start is not None and span.point and span.grain in {"hour", "minute", "second"}:
         # An hour is an hour where the clocks change, too.
         end = (start.astimezone(UTC) + timedelta(**{f"{span.grain}s": 1})).astimezone(zone)
-    return Reading(start, end, span.grain)
+    return Reading(start, end, span.grain, span.doubt)
