@@ -31,7 +31,7 @@ ALONE = rf"(?: that| it)?(?! (?:the|my|our|an?|i|we|new|{DAY}|thanksgiving|chris
 
 #: Texting, and the words Duckling knows for it; in order, always.
 SLANG = [
-    (r"\b(?:2|two|to)(?:morr?ow?|moro+|mor+a|mo|moz)\b|\btmr+w?\b|\btmw\b|\btomm?orr?ow?\b|\btomoz\b", "tomorrow"),
+    (r"\b(?:2|two|to?|too )m+[aeou]*r+[aeou]*w*\b|\b(?:2|two|to)mo(?:z|ra)?\b|\btmw\b", "tomorrow"),
     (r"\b2day\b", "today"),
     (r"\b2ni(?:te|ght)\b|\btonite\b", "tonight"),
     (r"\bnxt\b", "next"),
@@ -45,7 +45,7 @@ SLANG = [
     (r"\b(?:afta|aft|aftr)\b", "after"),
     (r"\bb4\b", "before"),
     (r"\b(?:btwn|btw|b/w|betw)(?= \d)", "between"),
-    (r"(?<=\d) ?(?:n|&) ?(?=\d)", " and "),
+    (r"(?<=[\dm]) ?(?:n|&) ?(?=\d)", " and "),
     (rf"\b2 (?=next\b|the\b|(?!\w+days\b){DAY}\b)", "to "),
     *[(rf"\b({MONTH}) (\d{{1,2}}(?:st|nd|rd|th)?)(?:,| or|, or) (?=\d{{1,2}}(?:st|nd|rd|th)\b)", r"\1 \2 or \1 ")] * 2,
     (r"\bor (?=\d{1,2}(?:st|nd|rd|th)\b)", "or the "),
@@ -53,6 +53,10 @@ SLANG = [
     (r"\b(?:(?:at|around|over|about) )?lunch ?time\b|\b(?:around|over|about) lunch\b", "at lunch"),
     (r"\b([ap])\.m\b\.?", r"\1m"),
     (r"(?<=\d)-(?=ish\b)", ""),
+    (r"(?<=[ap]m)[ -]?ish\b", ""),
+    (r"\b(?:w/c|week (?:commencing|beginning|starting))(?: on)?\b", "the week of"),
+    (rf"\b({MONTH})\. ?(?=\d)", r"\1 "),
+    (rf"\b({DAY})\.? ?/ ?(?={DAY}\b)", r"\1 or "),
     (r"(?<=\d)\.(?=[0-5]\d ?[ap]m?\b)", ":"),
     (r"(?<=\d)( ?p|a)(?:\.m\b\.?|\b(?![.']))", r"\1m"),
     (r"\b(stop|com|dropp?|swing|pass|go)(e|ing)? by\b", r"\1\2 in"),
@@ -105,16 +109,34 @@ IN_SHOP = [
     (rf"\b({DAY}) pm\b", r"\1 afternoon"),
     (rf"\b(to|at|like|around|about|after|before|{DAY}) (1[0-2]|[1-9])([0-5]\d)(?=$|[ ?!,])", r"\1 \2:\3"),
     (r"(?<![\w'] )(?<!\w)(?=h(?:ou)?r (?:and a half )?(?:later|earlier|sooner))", "an "),
+    (rf"\b({DAY})\. (?=at|after|before|around|from|between|\d)", r"\1 "),
+    (r"\bthe weekend of (?=the \d)", ""),
+    (r"^\W*(1[0-2]|[1-9])(00|15|30|45)\W*$", r"at \1:\2"),
+    (r"(?<![\d/.-])(?!24/7)(1[3-9]|2\d|3[01])/(1[0-2]|0?[1-9])(?![\d.-])", r"\2/\1"),
+    (
+        rf"(^|[,.!?] |\b(?:on|for|to|try|do|about|maybe|until|by|before|after|or|and) )(\d{{1,2}}(?:st|nd|rd|th)){END}",
+        r"\1the \2",
+    ),
+    (r"\b(\d{1,2}(?:st|nd|rd|th)), ?(?:the )?(?=\d{1,2}(?:st|nd|rd|th)\b)", r"\1 or the "),
+    (
+        r"(?<!at )\b(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)[ -](?=fifteen|thirty|forty)",
+        r"at \1 ",
+    ),
+    (rf"({HOUR}) ?(?:-|to|till?|until) ?(?=\d{{1,2}}:[0-5]\d)", r"between \1 and "),
+    (r"\bbefore work\b", "before 9am"),
     (r"\bafter work\b", "after 5pm"),
     (r"\bafter (?:my )?lunch\b", "after 1pm"),
     (r"\bafter school\b", "after 3pm"),
     (r"\bfirst thing(?: in the morning)?\b", "morning"),
-    (r"\b(?:by |at )?(?:eod|cob|end of (?:the )?day)\b", "in the afternoon"),
+    (r"\b(?:by |at )?(?:eod|cob|end of (?:the )?day|close of business|last thing)\b", "in the afternoon"),
     (rf"\bby (?={CLOCK}|noon)", "before "),
     (rf"(\b{MONTH} \d{{1,2}})(?:st|nd|rd|th)? (?=after|before)", r"\1; "),
     (r"\bany ?time (?=after|before|between|from)", ""),
     (r"\bany ?day (?=after|before|between|from)", "any "),
-    (rf"\bbetween ({CLOCK}) and ({CLOCK}) (?:on )?((?:next |this )?{DAY})\b", r"\3 between \1 and \2"),
+    (
+        rf"\b(?:between|from) ({CLOCK}) (?:and|{TO}) ({CLOCK}) (?:on )?((?:next |this )?{DAY})\b",
+        r"\3 between \1 and \2",
+    ),
     (
         r"\b(?:(?:the )?(?:soonest|earliest)|(?:next|first) available"
         r"|as (?:early|soon) as (?:possible|you can|u can))\b",
@@ -167,6 +189,8 @@ NO_TIME = [
 
 #: Those that do name a time for Duckling, though none that a shop's contact asks for.
 NO_TIME_IN_SHOP = [
+    r"\bfeb[a-z]* 3[01]\b(?:st|th)?|\b(?:the )?3(?:1st|0th|[01]) (?:of )?feb[a-z]*"
+    r"|\b(?:apr|jun|sep|nov)[a-z]* 31(?:st)?\b|\b(?:the )?31(?:st)? (?:of )?(?:apr|jun|sep|nov)[a-z]*",
     r"(?<!come )(?<!come in )(?<!free )(?<!from )(?<!from right )\b(?:right )?now\b",
     r"\b(?:in|just) an? (?:sec|second|moment|min|minute|bit|while)\b(?! (?:from|later|earlier))",
     r"\bone (?:sec|moment)\w*\b",
@@ -233,7 +257,8 @@ RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|-")
 LATER = re.compile(r"^ (?:later|after(?: that)?(?! \w))\b")
 EARLIER = re.compile(r"^ (?:earlier|sooner|before(?: that| my \w+)?(?! \w))\b")
 PUSHED = re.compile(
-    rf"\b{MOVE}\b[^.?!,]{{0,40}}?(?P<up>\bup |\bahead )?(?:\bback |\bout |\boff )?(?:\bby )?(?:about |like )?$"
+    rf"\b(?:{MOVE}|put (?=.*\bback))\b[^.?!,]{{0,40}}?(?P<up>\bup |\bahead )?(?:\bback |\bout |\boff )?"
+    r"(?:\bby )?(?:about |like )?$"
 )
 LATE = re.compile(r"\b(?:be|am|i'?m|we'?re|running|run) (?:about |like |at least )?$")
 COMPARED = re.compile(

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 
 from bot import text as texts
 from bot.shop import texting
-from bot.shop.hours import Hours, Opening, wall_time
+from bot.shop.hours import WEEKDAYS, Hours, Opening, wall_time
 
 #: A text that names more times than this wants none of them in particular.
 MAX_READINGS = 7
@@ -168,13 +168,20 @@ def _clean(text: str, known: bool, booked: datetime | None) -> str:
 
 
 def _of_calendar(words: str, today: date) -> str:
-    """Parts of months and the week after next in words Duckling knows."""
+    """Parts of months, weeks from a weekday and the week after next, in words Duckling knows."""
 
     def part(match: re.Match[str]) -> str:
         month = _add(datetime.combine(today, time()), "month", match["relative"] == "next").strftime("%B").lower()
         adjective = {"mid": "mid", "las": "late", "lat": "late", "end": "late"}.get(match["part"][:3], "early")
         return f"{adjective} {match['name'] or month}"
 
+    def ahead(match: re.Match[str]) -> str:
+        # Duckling begins to count at weekdays gone by, everybody else at the one to come.
+        weeks = {"two": 2, "three": 3}.get(match[1]) or (int(match[1]) if match[1].isdigit() else 1)
+        days = (WEEKDAYS.index(match[2][:3]) - today.weekday()) % 7 + 7 * weeks
+        return f"on {today + timedelta(days=days)}"
+
+    words = re.sub(rf"\b(?:on )?(an?|one|two|three|\d) weeks? from ({texting.WEEKDAY})\b", ahead, words)
     monday = today + timedelta(days=14 - today.weekday())
     words = re.sub(r"\b(?:the )?week after next\b", f"the week of {monday:%B} {monday.day}".lower(), words)
     return texting.PART_OF_MONTH.sub(part, words)
@@ -322,10 +329,6 @@ def _mention(found: dict[str, Any], offset: int, known: bool) -> _Mention | None
         spans = [_span(item, body, known) for item in value["values"]]
     except (ValueError, OverflowError):
         return None  # "In 9000 years" is beyond what a datetime holds.
-    if known and (ahead := re.match(rf"(an?|one|two|three|\d) weeks? from {texting.WEEKDAY}$", body)):
-        # Duckling begins to count at weekdays gone by, everybody else at the one to come.
-        weeks = {"two": 2, "three": 3}.get(ahead[1]) or (int(ahead[1]) if ahead[1].isdigit() else 1)
-        spans = [_point(spans[0].start and spans[0].start + timedelta(weeks=weeks), "day")]
     first, last = spans[0], spans[-1]
     if known and body.startswith("by ") and first.grain == "second" and first.end and first.end.time() == time():
         # "By friday" leaves friday out for Duckling; "by the end of the month" ends with it for everybody.
@@ -406,6 +409,7 @@ def _from_booking(words: str, mentions: Sequence[_Mention], booked: datetime) ->
     weeks = [
         _Mention(match.start(), match.end(), "day", [_point(_add(monday, "week", ahead), "week")])
         for pattern, ahead in (
+            (rf"\bthe week before{texting.ALONE}", -1),
             (r"\b(?:that|(?:the )?same) week\b", 0),
             (r"\bthe following week\b", 1),
         )
@@ -546,7 +550,7 @@ class _Shop:
             if self.booked is not None and span.start is not None and texting.SAME_TIME.search(words):
                 return [self._same_time(span, self.booked)]
             if following and following.kind == "moment" and texting.LISTED.match(words[mention.stop : following.begin]):
-                clocks = [following.spans]
+                clocks = [following.spans, *clocks]
             if not clocks or span.start is None:
                 return [span]
             return [self._half(spans, day) for day in self._days(span) for spans in clocks]
@@ -565,13 +569,6 @@ class _Shop:
             placed = [self._half(mention.spans, span.day()) for span in mention.spans]
             chosen = next((span for span in placed if not self._gone(span)), placed[0])
             return [self._after_midnight(chosen, words[mention.begin : mention.stop])]
-        if days:
-            return []
-        every = texting.EVERY.search(words[: mention.begin])
-        if every or words[mention.begin : mention.stop].endswith("s"):
-            coming = self._days(_Span(_midnight(self.wall.date()), None, "day"))
-            working = every is not None and every["working"] is not None
-            return [self._half(mention.spans, day) for day in coming if day.weekday() < 5 or not working]
         previous = wanted[place - 1] if place else None
         if (
             previous
@@ -579,6 +576,13 @@ class _Shop:
             and texting.LISTED.match(words[previous.stop : mention.begin] + "at ")
         ):
             return [self._half(mention.spans, previous.spans[0].day())]
+        if days:
+            return []
+        every = texting.EVERY.search(words[: mention.begin])
+        if every or words[mention.begin : mention.stop].endswith("s"):
+            coming = self._days(_Span(_midnight(self.wall.date()), None, "day"))
+            working = every is not None and every["working"] is not None
+            return [self._half(mention.spans, day) for day in coming if day.weekday() < 5 or not working]
         return [self._dayless(mention.spans)]
 
     def _days(self, span: _Span, skipped: int = 0) -> list[date]:
@@ -642,6 +646,8 @@ class _Shop:
     def _same_time(self, span: _Span, booked: datetime) -> _Span:
         """The booking's clock time on the day named, on its weekday in a week named; never the booking itself."""
         assert span.start is not None
+        if span.grain == "month":
+            return _point(_add(booked, "month", (span.start.month - booked.month) % 12 or 1), "minute")
         ahead = booked.weekday() if span.grain == "week" else 0
         start = datetime.combine(span.start.date() + timedelta(days=ahead), booked.time())
         return _point(start + timedelta(days=7) if start == booked else start, "minute")
