@@ -31,12 +31,14 @@ ALONE = rf"(?: that| it)?(?! (?:the|my|our|an?|i|we|new|{DAY}|thanksgiving|chris
 
 #: Texting, and the words Duckling knows for it; in order, always.
 SLANG = [
-    (r"\b(?:2|two|to?|too )m+[aeou]*r+[aeou]*w*\b|\b(?:2|two|to)mo(?:z|ra)?\b|\btmw\b", "tomorrow"),
+    (r"\b(?:2|two|to?|too )m+[aeou]*r+[aeou]*w*\b|\b(?:2|two|to)mo(?:z|ra)?\b|\btmw\b|\btomorrow'?s\b", "tomorrow"),
     (r"\b2day\b", "today"),
     (r"\b2ni(?:te|ght)\b|\btonite\b", "tonight"),
     (r"\bnxt\b", "next"),
+    (r"\byrs?\b", "year"),
+    (r"\beom\b", "end of the month"),
     (r"\bwk(s?)\b", r"week\1"),
-    (r"\bwk?e?nds?\b|\bweek ends?\b", "weekend"),
+    (r"\bwk?e?nds?\b|\bweek[ -]ends?\b", "weekend"),
     (r"\bweds?\b|\bwed?n?e?sd?ay\b", "wednesday"),
     (r"\bthursd?ay\b|\bthurday\b", "thursday"),
     (r"\bsaterday\b", "saturday"),
@@ -67,7 +69,7 @@ SLANG = [
 IN_SHOP = [
     (r"(?<=[\dm]) (?:e[sd]?t|c[sd]t|m[sd]t|p[sd]?t)\b", ""),
     (r"\b(come|get|be) in (?=[^,.?!]{1,20} (?:later|earlier|sooner)\b)", r"\1 "),
-    (r"\b(?:not (?:before|until|till?)|no (?:earlier|sooner) than|(?<!no )later than)\b", "after"),
+    (r"\b(?:not (?:before|until|till?)|no (?:earlier|sooner) than|(?<!no )later than(?!.* but ))\b", "after"),
     (r"\b(?:not after|no later than|(?:earlier|sooner) than)\b", "before"),
     (rf"(\b{MOVE}\b[^.?!]*)\bfrom ({TIME}|the \d+\w\w) to (?=\S)", r"\1my \2 appt; to "),
     (rf"\b(my|{MOVE}) ({TIME}) (?:to|for) (?=\S)", r"\1 my \2 appt; to "),
@@ -195,7 +197,7 @@ NO_TIME_IN_SHOP = [
     r"\b(?:in|just) an? (?:sec|second|moment|min|minute|bit|while)\b(?! (?:from|later|earlier))",
     r"\bone (?:sec|moment)\w*\b",
     r"\b(?:the|this|that) (?:(?:first|second|third|last|later|earlier|other|latest|middle) )?(?:one|time|option)\b",
-    r"\bmarch (?:in(?:to)?|over|right|out|back|down|up|there)\b",
+    r"\bmarch (?:into|in (?:here|there|the)|over|right|out|back|down|up|there)\b",
     r"(?<!\bof )(?<!\bin )\bthe (?:day|week|month)\b(?! (?:after|before|of|from) \w)"
     r"|\b(?:summer|winter|autumn|fall|spring)s?\b",
 ]

@@ -28,6 +28,8 @@ from bot.shop.hours import WEEKDAYS, Hours, Opening, wall_time
 MAX_READINGS = 7
 #: Taken for the day where opening hours are unknown or no day is open: 8 AM to 8 PM.
 DAYTIME = Opening(8 * 60, 20 * 60)
+#: Before this hour of the morning nobody means a time who does not say so.
+SMALL_HOURS = 6
 
 #: Words by the part they play in a phrase. One call of Duckling gets a stretch that plays each part once (clock times
 #: and weekdays twice in a range): what contradicts itself ("until 4pm this weekend december 9am") sends Duckling
@@ -531,7 +533,7 @@ class _Shop:
         other = (datetime.combine(start.date(), start.time()) + timedelta(hours=12)).time()
         said = {each.start.time() for one in wanted if one.kind != "counted" for each in one.spans if each.start}
         return (
-            start.hour % 12 >= 6
+            start.hour % 12 >= SMALL_HOURS
             and {start.time(), other} <= said
             and all(self._open(datetime.combine(start.date(), clock)) for clock in (start.time(), other))
         )
@@ -633,7 +635,7 @@ class _Shop:
 
     def _after_midnight(self, span: _Span, said: str) -> _Span:
         """A clock time; "tonight at 1" is after midnight where the shop is open then."""
-        if "tonight" not in said or not span.point or span.start is None or self._open(span.start):
+        if "tonight" not in said or not span.point or span.start is None or span.start.hour % 12 >= SMALL_HOURS:
             return span
         late = _midnight(self.wall.date() + timedelta(days=1)) + timedelta(
             hours=span.start.hour % 12, minutes=span.start.minute
