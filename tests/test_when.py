@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.shop.hours import Hours
-from bot.shop.when import MAX_READINGS, Reading, read
+from bot.shop.hours import Hours, wall_time
+from bot.shop.when import MAX_READINGS, Reading, load, read
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=NEW_YORK)
@@ -318,6 +318,59 @@ def test_the_table_is_wide() -> None:
     assert len(list(phrases())) >= 150
 
 
+# -- Duckling's own grammar ----------------------------------------------------------------------------------------
+
+GRAMMAR = yaml.safe_load((Path(__file__).parent / "duckling.yml").read_text())
+UTC_ZONE = ZoneInfo("UTC")
+#: A Tuesday.
+MOMENT = datetime(2026, 11, 24, 10, 0, tzinfo=UTC_ZONE)
+ALL_DAY = Hours.parse({name: ["8:00-22:00"] for name in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}, UTC_ZONE)
+
+
+def as_duckling(phrase: str) -> tuple[datetime | None, datetime | None, str]:
+    """What Duckling alone reads first: from, to where it has one, and the grain."""
+    duckling, zones, locale, dimensions = load()
+    context = duckling.Context(duckling.parse_ref_time(zones, "Etc/UTC", int(MOMENT.timestamp())), locale)
+    found = duckling.parse(phrase, context, dimensions, False)
+    value = next(item["value"]["values"][0] for item in found if item["dim"] == "time")
+    if value["type"] == "value":
+        return datetime.fromisoformat(value["value"]), None, value["grain"]
+    start, end = (value.get(edge) for edge in ("from", "to"))
+    edges = [datetime.fromisoformat(edge["value"]) if edge else None for edge in (start, end)]
+    return edges[0], edges[1], (start or end)["grain"]
+
+
+def reads_as(phrase: str, hours: Hours | None, expected: tuple[datetime | None, datetime | None, str]) -> bool:
+    """Whether our first reading of a phrase is this; Duckling names the end of an interval alone."""
+    readings = read(phrase, MOMENT, UTC_ZONE, hours, None)
+    if not readings:
+        return False
+    start, end, grain = expected
+    return (readings[0].start, readings[0].grain) == (start, grain) and end in (None, readings[0].end)
+
+
+@pytest.mark.parametrize("phrase", [*GRAMMAR["same"].splitlines(), *GRAMMAR["differs"]])
+def test_without_a_shop_ducklings_grammar_is_ducklings(phrase: str) -> None:
+    """Our layer takes nothing from a phrase that Duckling reads by itself."""
+    assert reads_as(phrase, None, as_duckling(phrase))
+
+
+@pytest.mark.parametrize("phrase", GRAMMAR["same"].splitlines())
+def test_with_a_shop_ducklings_grammar_survives(phrase: str) -> None:
+    """What a shop's contacts can mean is read as Duckling reads it, but for what has gone by."""
+    start, end, grain = as_duckling(phrase)
+    gone = start is not None and start + timedelta(days=1) <= MOMENT and end is None and grain == "day"
+
+    assert gone or reads_as(phrase, ALL_DAY, (start, end, grain))
+
+
+@pytest.mark.parametrize("phrase", GRAMMAR["differs"])
+def test_a_reading_of_ours_that_differs_from_ducklings_has_a_reason(phrase: str) -> None:
+    """The list of differences holds nothing that no longer differs."""
+    assert not reads_as(phrase, ALL_DAY, as_duckling(phrase))
+    assert GRAMMAR["differs"][phrase]
+
+
 # -- bookings of one shop ------------------------------------------------------------------------------------------
 
 
@@ -474,6 +527,107 @@ def test_a_week_later_keeps_the_clock_time_over_a_change_of_clocks() -> None:
     [reading] = read("push it back a week", now, NEW_YORK, HOURS, booking)
 
     assert "2026-11-04T14:00:00-05:00" == reading.as_entity()["from"]
+
+
+ZONES = st.sampled_from(sorted(available_timezones())).map(ZoneInfo)
+MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2035, 12, 31), timezones=st.just(UTC))
+AROUND_THE_CLOCK = {name: ["0:00-24:00"] for name in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+#: Quarters of an hour around a change of clocks, in New York, London and on Lord Howe, which changes by half an hour.
+NEAR_A_CHANGE = st.sampled_from(
+    [
+        (zone, datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(minutes=minutes))
+        for zone, days in {
+            NEW_YORK: ("2026-11-01", "2027-03-14"),
+            ZoneInfo("Europe/London"): ("2026-10-25", "2027-03-28"),
+            ZoneInfo("Australia/Lord_Howe"): ("2026-10-03", "2027-04-03"),
+        }.items()
+        for day in days
+        for minutes in range(0, 24 * 60, 15)
+    ]
+)
+DAYS = ("monday", "tues", "weds", "thursday", "fri", "saturday", "sunday", "tomorrow", "2moro")
+
+
+@settings(max_examples=150, deadline=None)
+@given(ZONES, MOMENTS, st.sampled_from(DAYS), st.integers(1, 12), st.sampled_from(("am", "pm")))
+def test_a_day_at_a_time_is_that_wall_clock_wherever_the_shop_is(
+    zone: ZoneInfo, now: datetime, day_said: str, clock: int, half: str
+) -> None:
+    """A weekday or tomorrow at a clock time lies ahead, within a week, and shows that time if the clocks do."""
+    hours = Hours.parse(AROUND_THE_CLOCK, zone)
+    [reading] = read(f"{day_said} at {clock}{half}", now, zone, hours, None)
+    assert reading.start is not None
+    assert reading.end is not None
+
+    assert now < reading.end.astimezone(UTC)
+    assert timedelta(hours=1) == reading.end.astimezone(UTC) - reading.start.astimezone(UTC)
+    assert reading.start.utcoffset() == reading.start.astimezone(UTC).astimezone(zone).utcoffset()
+    assert reading.start.astimezone(UTC) - now < timedelta(days=8, hours=2)
+    said = datetime.combine(reading.start.date(), datetime.min.time()).replace(hour=clock % 12 + 12 * (half == "pm"))
+    assert wall_time(said, zone) == reading.start
+
+
+@settings(max_examples=150, deadline=None)
+@given(ZONES, MOMENTS)
+def test_tomorrow_is_the_day_after_the_shops_today(zone: ZoneInfo, now: datetime) -> None:
+    """In any zone, at any moment of any year, tomorrow is a whole day and begins where the shop's today ends."""
+    today, tomorrow = (read(text, now, zone, None, None)[0] for text in ("today", "tomorrow"))
+
+    assert today.start is not None
+    assert tomorrow.end is not None
+    assert today.end == tomorrow.start
+    assert today.start.astimezone(UTC) <= now < tomorrow.end.astimezone(UTC)
+    assert today.start.date() == now.astimezone(zone).date()
+
+
+@settings(max_examples=150, deadline=None)
+@given(NEAR_A_CHANGE, st.integers(1, 5), st.sampled_from(("later", "earlier")))
+def test_hours_from_a_booking_are_hours_that_pass(place: tuple[ZoneInfo, datetime], count: int, way: str) -> None:
+    """Two hours later is two hours later, also where the clocks change in between."""
+    zone, booking = place
+    now = booking - timedelta(days=2)
+    [reading] = read(f"{count} hours {way}", now, zone, None, booking)
+    assert reading.start is not None
+
+    assert booking + timedelta(hours=count if way == "later" else -count) == reading.start.astimezone(UTC)
+
+
+@settings(max_examples=150, deadline=None)
+@given(NEAR_A_CHANGE, st.sampled_from(("in {} hours", "{} hours from now")), st.integers(1, 5), st.booleans())
+def test_hours_from_now_are_hours_that_pass(
+    place: tuple[ZoneInfo, datetime], phrase: str, count: int, in_shop: bool
+) -> None:
+    """In two hours is two hours from now, also where the clocks change in between."""
+    zone, now = place
+    hours = Hours.parse(AROUND_THE_CLOCK, zone) if in_shop else None
+    [reading] = read(phrase.format(count), now, zone, hours, None)
+    assert reading.start is not None
+
+    assert now + timedelta(hours=count) == reading.start.astimezone(UTC)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ZONES, MOMENTS, st.integers(1, 6), st.sampled_from(("day", "week")))
+def test_days_from_a_booking_keep_its_clock_time(zone: ZoneInfo, booking: datetime, count: int, unit: str) -> None:
+    """Two days or weeks later is the same time on the wall clock, unless the clocks skip it."""
+    [reading] = read(f"{count} {unit}s later", booking - timedelta(hours=5), zone, None, booking)
+    local = booking.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0)
+
+    assert wall_time(local + timedelta(**{f"{unit}s": count}), zone) == (
+        reading.start and reading.start.replace(second=0, microsecond=0)
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    MOMENTS, st.sampled_from(("jan 5 at 3pm", "march 3 at 3pm", "dec 31 at 3pm", "the 31st at 3pm", "feb 29 at 3pm"))
+)
+def test_a_date_of_no_year_is_the_next_of_its_name(now: datetime, phrase: str) -> None:
+    """Over the end of a year and to the next leap year a date lies ahead."""
+    [reading] = read(phrase, now, NEW_YORK, HOURS, None)
+
+    assert reading.end is not None
+    assert now < reading.end.astimezone(UTC) < now + timedelta(days=366 * 5)
 
 
 # -- the process it runs in ----------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ IN_SHOP = [
     (r"\b(next week\b.*)\bthe week after\b(?! \w+day| next)", r"\1the week after next"),
     (r"\b(?:start|beginning|early(?: part)?|first part)(?: of| in)? (?=(?:next|this) week)", "beginning of "),
     (r"\b(?:late(?:r part)?|last part)(?: of| in)? (?=(?:next|this) week)", "end of "),
-    (r"\b(?:in )?(?:the )?early(?: part of)?(?: the)? morning\b", "between 8am and 10am"),
+    (r"\b(?:in )?(?:the )?early(?: part of| in)?(?: the)? morning\b", "between 8am and 10am"),
     (r"\bmid[ -]?morning\b", "between 9am and 11am"),
     (r"\blate(?:r in the)? morning\b", "between 10am and 12pm"),
     (r"\b(?:in the )?early(?: in the)? afternoon\b", "between 12pm and 3pm"),
@@ -92,7 +92,7 @@ IN_SHOP = [
     (rf"\b(?:on |this )?({DAY}) week\b", r"a week from \1"),
     (r"\bby (?=(?:about |like )?(?:an?|half|one|two|three|\d+) ?(?:an? )?(?:min|h(?:ou)?r|day|week|month))", ""),
     (
-        rf"\b({MONTH}) (\d{{1,2}})(?:st|nd|rd|th)? ?{TO} ?(?:the )?(\d{{1,2}})(?:st|nd|rd|th)?{END}",
+        rf"\b(?:from )?({MONTH}) (\d{{1,2}})(?:st|nd|rd|th)? ?{TO} ?(?:the )?(\d{{1,2}})(?:st|nd|rd|th)?{END}",
         r"from \1 \2 to \1 \3",
     ),
     (
@@ -253,6 +253,10 @@ PART_OF_MONTH = re.compile(
 NEXT_WEEKDAY = re.compile(rf"(?:on )?next {WEEKDAY}\b")
 THIS_WEEKDAY = re.compile(rf"\bthis (?:coming )?{WEEKDAY}\b")
 BARE_DAY = re.compile(rf"(?:on )?{WEEKDAY}$")
+BY_DAY = re.compile(r"by (?!.*\bend of)")
+FROM_NOW = re.compile(
+    r"(?:^in\b.*\b(?:h(?:ou)?rs?|min\w*|sec\w*)|\b(?:h(?:ou)?rs?|min\w*|sec\w*)\b.* (?:now|hence|ago))$"
+)
 BROUGHT = re.compile(r"\b(?:bring|brought|pull)[a-z]*\b[^.?!,]{0,20}\bforward (?:by )?(?:about |like )?$")
 FORWARD = re.compile(r"\bforward (?:by )?(?:about |like )?$")
 RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|-")

@@ -140,7 +140,8 @@ def read(
     """
     wall = now.astimezone(zone).replace(tzinfo=None, microsecond=0)
     known = hours is not None or booking_start is not None
-    booked = booking_start.astimezone(zone).replace(tzinfo=None) if booking_start is not None else None
+    local = booking_start.astimezone(zone) if booking_start is not None else None
+    booked = local.replace(tzinfo=None) if local is not None else None
     words = _clean(text, known, booked)
     if known:
         words = _of_calendar(words, wall.date())
@@ -149,8 +150,9 @@ def read(
     mentions = _mentions(words, wall, known)
     if not known:
         mentions = [_at_home(mention, words, zone) for mention in mentions]
-    if booked is not None:
-        mentions = _from_booking(words, mentions, booked)
+    mentions = [_elapsed(mention, words, wall, now, zone) for mention in mentions]
+    if local is not None:
+        mentions = _from_booking(words, mentions, local)
     wanted = _wanted(words, [mention for mention in mentions if mention.kind != "length"], known)
     spans = _Shop(hours, wall, booked).spans(words, wanted) if known else [mention.spans[0] for mention in wanted]
     readings = dict.fromkeys(_reading(span, zone) for span in spans)
@@ -332,10 +334,9 @@ def _mention(found: dict[str, Any], offset: int, known: bool) -> _Mention | None
     except (ValueError, OverflowError):
         return None  # "In 9000 years" is beyond what a datetime holds.
     first, last = spans[0], spans[-1]
-    if known and body.startswith("by ") and first.grain == "second" and first.end and first.end.time() == time():
-        # "By friday" leaves friday out for Duckling; "by the end of the month" ends with it for everybody.
-        end = first.end if "end of" in body else first.end + timedelta(days=1)
-        return _Mention(begin, stop, "day", [_Span(first.start, end, "day")])
+    if known and texting.BY_DAY.match(body) and first.end and first.end.time() == time():
+        # "By friday" leaves friday out for Duckling, and for nobody else.
+        return _Mention(begin, stop, "day", [_Span(first.start, first.end + timedelta(days=1), "day")])
     if known and first.grain == "hour" and first.point and re.search(r"\bin .*days?$|days? from now$", body):
         first = _point(first.start and _midnight(first.start.date()), "day")
         return _Mention(begin, stop, "day", [first])
@@ -375,6 +376,20 @@ def _at_home(mention: _Mention, words: str, zone: ZoneInfo) -> _Mention:
     return replace(mention, spans=[_point(start, first.grain)])
 
 
+def _elapsed(mention: _Mention, words: str, wall: datetime, now: datetime, zone: ZoneInfo) -> _Mention:
+    """A moment some hours or minutes from now, counted in time that passes, also where the clocks change meanwhile."""
+    first = mention.spans[0] if mention.spans else None
+    if not first or not first.point or not texting.FROM_NOW.search(words[mention.begin : mention.stop]):
+        return mention
+    assert first.start is not None
+    return replace(mention, spans=[_point(_later(now.astimezone(zone), first.start - wall), first.grain)])
+
+
+def _later(moment: datetime, by: timedelta) -> datetime:
+    """An aware moment and time that passes, on its own wall clock, naive; `fold` tells a time that is shown twice."""
+    return (moment.astimezone(UTC) + by).astimezone(moment.tzinfo).replace(tzinfo=None)
+
+
 def _wall(iso: str) -> datetime:
     return datetime.fromisoformat(iso).replace(tzinfo=None)
 
@@ -405,8 +420,9 @@ def _parts_of_day(words: str, taken: Sequence[_Mention], wall: datetime) -> list
     return found
 
 
-def _from_booking(words: str, mentions: Sequence[_Mention], booked: datetime) -> list[_Mention]:
+def _from_booking(words: str, mentions: Sequence[_Mention], local: datetime) -> list[_Mention]:
     """Lengths become moments counted from the booking where the words around say so, and its weeks become weeks."""
+    booked = local.replace(tzinfo=None)
     monday = datetime.combine(booked.date() - timedelta(days=booked.weekday()), time())
     weeks = [
         _Mention(match.start(), match.end(), "day", [_point(_add(monday, "week", ahead), "week")])
@@ -425,10 +441,12 @@ def _from_booking(words: str, mentions: Sequence[_Mention], booked: datetime) ->
             counted.append(mention)
         elif _sane(mention.length):
             unit, count = mention.length
+            passes = unit == "second" and count % 86400
             starts = [
-                _add(booked, unit, sign * count) for sign in _directions(words[: mention.begin], words[mention.stop :])
+                _later(local, timedelta(seconds=sign * count)) if passes else _add(booked, unit, sign * count)
+                for sign in _directions(words[: mention.begin], words[mention.stop :])
             ]
-            clocked = any(other.kind == "clock" for other in mentions) and (unit == "month" or count % 86400 == 0)
+            clocked = any(other.kind == "clock" for other in mentions) and not passes
             if starts and clocked:
                 counted.append(
                     _Mention(mention.begin, mention.stop, "day", [_point(_midnight(starts[0].date()), "day")])
@@ -674,7 +692,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _reading(span: _Span, zone: ZoneInfo) -> Reading:
-    start = wall_time(span.start, zone) if span.start is not None else None
+    start = wall_time(span.start, zone, last=bool(span.start.fold)) if span.start is not None else None
     end = wall_time(span.end, zone) if span.end is not None else None
     if start is not None and span.point and span.grain in {"hour", "minute", "second"}:
         # An hour is an hour where the clocks change, too.
