@@ -28,6 +28,7 @@ NONE_FOUND = (
 NO_SERVICE = 'We take no bookings by text at the moment. Text "person" and someone helps.'
 NOTHING_BOOKED = "OK, nothing is booked."
 NOTHING_CHANGED = "OK, nothing is changed."
+_ORDINAL_ENDS = {1: "st", 2: "nd", 3: "rd"}
 #: The requests that go on over several texts, by their intents.
 BOOK, MOVE = "book_appointment", "reschedule_booking"
 
@@ -303,7 +304,9 @@ class _Request(abc.ABC):
 
 
 def _wishes(turn: Turn, told: Mapping[str, Any]) -> Sequence[Wish]:
-    """The times named now; those told before where the text names something else of the request, or answers for it."""
+    """The time chosen of two, else those named now, else those told before where the text goes on with the request."""
+    if (meant := turn.settled.get("meant")) is not None:
+        return [replace(Wish.kept(meant), doubt=False)]
     goes_on = any(turn.entity(name) for name in ("service", "staff", "location"))
     if turn.wishes or not (goes_on or (turn.open is not None and turn.open.kind == "details")):
         return turn.wishes
@@ -433,6 +436,13 @@ async def _look(session: AsyncSession, request: _Request) -> Sequence[Value]:
     """Look for times and hold them: one that was wished is proposed, several are offered, else the waiting list is."""
     turn = request.turn
     need = Need(turn.contact_id, request.service.minutes, request.able.people, request.booking)
+    if any(wish.doubt for wish in request.wishes):
+        free = [
+            wish for wish in request.wishes if (await slots.find(session, need, request.shop, [wish], turn.now)).granted
+        ]
+        if len(free) > 1:
+            return _which_time(request, free)
+        request.wishes = free or [wish for wish in request.wishes if not wish.doubt]
     offer = await slots.find(session, need, request.shop, request.wishes, turn.now)
     if not offer.slots:
         return _full(request)
@@ -440,6 +450,37 @@ async def _look(session: AsyncSession, request: _Request) -> Sequence[Value]:
     if len(offer.slots) == 1 and offer.granted:
         return [hold, *_propose(request, offer.slots[0])]
     return [hold, *_offer(request, offer)]
+
+
+def _which_time(request: _Request, wishes: Sequence[Wish]) -> Sequence[Value]:
+    """Words that may mean either of two times, both free: ask which, and go on with the one chosen."""
+    chronological = sorted(wishes, key=lambda wish: wish.start)
+    options = [
+        Option(
+            label=_stretch(wish, request).removeprefix(" on "),
+            words=_words_for(wish.start.astimezone(request.shop.zone), first=position == 0),
+            intent=BOOK if request.booking is None else MOVE,
+            slots={"meant": wish.keep()},
+        )
+        for position, wish in enumerate(chronological)
+    ]
+    return [
+        Say(text=f"Which did you mean?\n{_numbered(options)}\nReply with the number."),
+        request.ask(options, "Which time did you mean? Reply with its number, or text another day or time."),
+    ]
+
+
+def _words_for(local: datetime, *, first: bool) -> list[str]:
+    """What picks one of two times by its place, its date or its half of the day."""
+    order = "earlier sooner former" if first else "later latter"
+    nth = f"{local.day}{_ORDINAL_ENDS.get(local.day % 10 * (local.day not in (11, 12, 13)), 'th')}"
+    half = ("am", "morning") if local.hour < 12 else ("pm", "evening")
+    days = [nth, f"{local:%b} {local.day}", f"{local:%b} {nth}", f"{local:%B} {nth}", f"{local:%a} {nth}"]
+    clocks = (
+        [f"{local:%I%p}".lstrip("0"), f"{local:%I} {local:%p}".lstrip("0"), *half] if local.time() != time() else []
+    )
+    names = [*order.split(), *days, f"{local:%A} the {nth}", *clocks]
+    return [form for name in names for form in (name, f"the {name}", f"the {name} one")]
 
 
 def _propose(request: _Request, slot: Slot) -> Sequence[Value]:

@@ -378,7 +378,8 @@ class Conversations:
         anchor = offered or (booking.starts_at if booking else None)
         read = when.read(asking.words, known.now, known.shop.zone, hours, anchor, offered)
         told_times = [reading.as_entity() for reading in read]
-        times = [*(told_times or asking.times), *map(_minute, asking.wanted)]
+        wished = [{**each, "doubt": reading.doubt} for each, reading in zip(told_times, read, strict=True)]
+        times = [*(wished or asking.times), *map(_minute, asking.wanted)]
         named = mentions.find(asking.words, known)
         watch.lap("time")
         context = {

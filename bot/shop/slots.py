@@ -34,11 +34,15 @@ Refusal = Literal["closed", "closing", "odd", "soon", "far", "taken"]
 
 @dataclass(frozen=True)
 class Wish:
-    """A stretch of time the contact named; `end` exclusive; `exact` where they named a clock time, which is `start`."""
+    """A stretch of time the contact named; `end` exclusive; `exact` where they named a clock time, which is `start`.
+
+    `doubt` where their words may mean this rather than the wish before it.
+    """
 
     start: datetime
     end: datetime
     exact: bool
+    doubt: bool = False
 
     @classmethod
     def of(cls, entity: dict[str, Any], now: datetime) -> "Wish":
@@ -46,16 +50,18 @@ class Wish:
         start = datetime.fromisoformat(entity["from"]) if entity["from"] else now
         end = datetime.fromisoformat(entity["to"]) if entity["to"] else start + HORIZON
         length = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}.get(entity["grain"])
-        return cls(start, end, exact=length is not None and end - start == length)
+        exact = length is not None and end - start == length
+        return cls(start, end, exact, doubt=bool(entity.get("doubt")))
 
     @classmethod
     def kept(cls, raw: dict[str, Any]) -> "Wish":
         """The wish that `keep` gave away."""
-        return cls(datetime.fromisoformat(raw["from"]), datetime.fromisoformat(raw["to"]), bool(raw["exact"]))
+        return cls(datetime.fromisoformat(raw["from"]), datetime.fromisoformat(raw["to"]), raw["exact"], raw["doubt"])
 
     def keep(self) -> dict[str, Any]:
         """This wish as JSON, for a request that goes on in a later text."""
-        return {"from": self.start.isoformat(), "to": self.end.isoformat(), "exact": self.exact}
+        edges = {"from": self.start.isoformat(), "to": self.end.isoformat()}
+        return {**edges, "exact": self.exact, "doubt": self.doubt}
 
 
 @dataclass(frozen=True)
