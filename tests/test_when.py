@@ -216,7 +216,10 @@ TABLE = [
     # The booking to be moved is not the time that is wanted.
     ("fri appt to next tues after 3", ["12-01 15:00 > 12-02 00:00 hour"]),
     ("can you move my fri appt to next tues after 3", ["12-01 15:00 > 12-02 00:00 hour"]),
-    ("move my thurs 2pm to next wed after 5", ["12-02 17:00 > 12-03 00:00 hour"]),
+    (
+        "move my thurs 2pm to next wed after 5",
+        ["12-02 17:00 > 12-03 00:00 hour", "11-25 17:00 > 11-26 00:00 hour"],
+    ),
     ("move my 2:00 to 4:00", [minute("11-27", "16:00")]),
     ("change my time from 1 to 2:30", [minute("11-27", "14:30")]),
     ("switch my appointment from tues to thurs", [day(26)]),

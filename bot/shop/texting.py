@@ -31,7 +31,10 @@ ALONE = rf"(?: that| it)?(?! (?:the|my|our|an?|i|we|new|{DAY}|thanksgiving|chris
 
 #: Texting, and the words Duckling knows for it; in order, always.
 SLANG = [
-    (r"\b(?:2|two|to?|too )m+[aeou]*r+[aeou]*w*\b|\b(?:2|two|to)mo(?:z|ra)?\b|\btmw\b|\btomorrow'?s\b", "tomorrow"),
+    (
+        r"\b(?:2|two|to?|too )m+[aeou]*r+[aeou]*w*\b|\b(?:2|two|to)mo(?:z|ra)?\b|\btmw\b|\btomm\b|\btomorrow'?s\b",
+        "tomorrow",
+    ),
     (r"\b2day\b", "today"),
     (r"\b2ni(?:te|ght)\b|\btonite\b", "tonight"),
     (r"\bnxt\b", "next"),
@@ -48,7 +51,10 @@ SLANG = [
     (r"\bb4\b", "before"),
     (r"\b(?:btwn|btw|b/w|betw)(?= \d)", "between"),
     (r"(?<=[\dm]) ?(?:n|&) ?(?=\d)", " and "),
-    (rf"\b2 (?=next\b|the\b|(?!\w+days\b){DAY}\b)", "to "),
+    (rf"(\b(?:{MOVE}|from)\b[^.?!]*) 2 (?=next\b|the\b|(?!\w+days\b){DAY}\b)", r"\1 to "),
+    (r"\bl8r\b", "later"),
+    (r"\b1st (?=thing\b)", "first "),
+    (r"(?<=\d)-(\d{1,2}) ?ish\b", r"-\1"),
     *[(rf"\b({MONTH}) (\d{{1,2}}(?:st|nd|rd|th)?)(?:,| or|, or) (?=\d{{1,2}}(?:st|nd|rd|th)\b)", r"\1 \2 or \1 ")] * 2,
     (r"\bor (?=\d{1,2}(?:st|nd|rd|th)\b)", "or the "),
     (r"\b(?:noon|midday)[ -]?ish\b", "noon"),
@@ -103,7 +109,11 @@ IN_SHOP = [
         rf"\b(\d{{1,2}}(?:st|nd|rd|th)) ?(?:/|or|&|and) ?(?:the )?(\d{{1,2}}(?:st|nd|rd|th)) (?:of )?({MONTH})\b",
         r"\3 \1 or \3 \2",
     ),
-    (rf"(?<!at )(?<!\w)({HOUR}) or ({HOUR}) (?:on )?({DAY})\b", r"\3 at \1 or at \2"),
+    (r"\b(tomorrow,? (?:or|and) )the day after\b(?! tomorrow)", r"\1the day after tomorrow"),
+    (rf"\bnext week,? (?:on )?({DAY}) (or|and) ({DAY})\b", r"\1 next week \2 \3 next week"),
+    (r"\bbefore (?=the end of)", "by "),
+    (r"\bat (?=(?:5|10|20|25) (?:to|of|past)\b)", ""),
+    (rf"(?<!at )(?<!\w)({HOUR}) or ({CLOCK}) (?:on )?({DAY})\b", r"\3 at \1 or at \2"),
     (r"\bweek ?days?\b", "any weekday"),
     (r"\b(?:any|every|all|on) any weekday", "any weekday"),
     (r"\bafter the weekend\b", "after sunday"),
@@ -253,13 +263,15 @@ PART_OF_MONTH = re.compile(
 NEXT_WEEKDAY = re.compile(rf"(?:on )?next {WEEKDAY}\b")
 THIS_WEEKDAY = re.compile(rf"\bthis (?:coming )?{WEEKDAY}\b")
 BARE_DAY = re.compile(rf"(?:on )?{WEEKDAY}$")
+DAYS_NEXT_WEEK = re.compile(rf"\b(?:from )?({WEEKDAY}) ?{TO} ?({WEEKDAY}) next week\b")
 BY_DAY = re.compile(r"by (?!.*\bend of)")
 FROM_NOW = re.compile(
-    r"(?:^in\b.*\b(?:h(?:ou)?rs?|min\w*|sec\w*)|\b(?:h(?:ou)?rs?|min\w*|sec\w*)\b.* (?:now|hence|ago))$"
+    r"^in\b.*\b(?:h(?:ou)?rs?|min\w*|sec\w*)(?: and a half)?$|\b(?:h(?:ou)?rs?|min\w*|sec\w*)\b.* (?:now|hence|ago)$"
 )
 BROUGHT = re.compile(r"\b(?:bring|brought|pull)[a-z]*\b[^.?!,]{0,20}\bforward (?:by )?(?:about |like )?$")
 FORWARD = re.compile(r"\bforward (?:by )?(?:about |like )?$")
-RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|-")
+#: "Between 2 and 4", but no date such as 2026-12-03.
+RANGE = re.compile(r"\b(?:between|to|till?|until|thru|through)\b|(?<!\d{4})(?<!\d{4}-\d\d)-")
 LATER = re.compile(r"^ (?:later|after(?: that)?(?! \w))\b")
 EARLIER = re.compile(r"^ (?:earlier|sooner|before(?: that| my \w+)?(?! \w))\b")
 PUSHED = re.compile(

@@ -150,7 +150,7 @@ def read(
     mentions = _mentions(words, wall, known)
     if not known:
         mentions = [_at_home(mention, words, zone) for mention in mentions]
-    mentions = [_elapsed(mention, words, wall, now, zone) for mention in mentions]
+    mentions = [_elapsed(mention, words, wall, now.astimezone(zone), known) for mention in mentions]
     if local is not None:
         mentions = _from_booking(words, mentions, local)
     wanted = _wanted(words, [mention for mention in mentions if mention.kind != "length"], known)
@@ -186,6 +186,14 @@ def _of_calendar(words: str, today: date) -> str:
         return f"on {today + timedelta(days=days)}"
 
     words = re.sub(rf"\b(?:on )?(an?|one|two|three|\d) weeks? from ({texting.WEEKDAY})\b", ahead, words)
+
+    def between(match: re.Match[str]) -> str:
+        first, last = (
+            today + timedelta(days=7 - today.weekday() + WEEKDAYS.index(name[:3])) for name in match.groups()
+        )
+        return f"from {first} to {last}"
+
+    words = texting.DAYS_NEXT_WEEK.sub(between, words)
     monday = today + timedelta(days=14 - today.weekday())
     words = re.sub(r"\b(?:the )?week after next\b", f"the week of {monday:%B} {monday.day}".lower(), words)
     return texting.PART_OF_MONTH.sub(part, words)
@@ -208,6 +216,10 @@ def _that_week(words: str, offered: date, today: date) -> str:
 
 def _dated(words: str, day: date) -> str:
     """Days named from the booking, written as dates."""
+    words = re.sub(
+        rf"\b(?:the )?(?:next|following) (?={texting.PART}\b)", f"on {day + timedelta(days=1)} in the ", words
+    )
+    words = re.sub(r"\b(?:on )?(?:the )?same day next week\b", f"on {day + timedelta(days=7)}", words)
     words = re.sub(r"\b(?:in the day|(?:on )?(?:the )?(?:that|same) day)\b", f"on {day}", words)
     words = re.sub(
         rf"\b(?:the )?(?:(?:next|following) day|day after){texting.ALONE}", f"on {day + timedelta(days=1)}", words
@@ -376,13 +388,14 @@ def _at_home(mention: _Mention, words: str, zone: ZoneInfo) -> _Mention:
     return replace(mention, spans=[_point(start, first.grain)])
 
 
-def _elapsed(mention: _Mention, words: str, wall: datetime, now: datetime, zone: ZoneInfo) -> _Mention:
+def _elapsed(mention: _Mention, words: str, wall: datetime, now: datetime, known: bool) -> _Mention:
     """A moment some hours or minutes from now, counted in time that passes, also where the clocks change meanwhile."""
     first = mention.spans[0] if mention.spans else None
     if not first or not first.point or not texting.FROM_NOW.search(words[mention.begin : mention.stop]):
         return mention
     assert first.start is not None
-    return replace(mention, spans=[_point(_later(now.astimezone(zone), first.start - wall), first.grain)])
+    grain = "minute" if known else first.grain
+    return replace(mention, kind="counted", spans=[_point(_later(now, first.start - wall), grain)])
 
 
 def _later(moment: datetime, by: timedelta) -> datetime:
@@ -451,6 +464,8 @@ def _from_booking(words: str, mentions: Sequence[_Mention], local: datetime) -> 
                 counted.append(
                     _Mention(mention.begin, mention.stop, "day", [_point(_midnight(starts[0].date()), "day")])
                 )
+            elif starts and passes and any(other.kind == "day" for other in mentions):
+                counted.append(_Mention(mention.begin, mention.stop, "clock", [_point(starts[0], "minute")]))
             elif starts:
                 spans = [_point(start, "minute")._replace(doubt=start != starts[0]) for start in starts]
                 counted.append(_Mention(mention.begin, mention.stop, "counted", spans))
@@ -519,15 +534,14 @@ class _Shop:
         """The stretches that are asked for, in order, without those gone by."""
         named = [mention for mention in wanted if mention.spans[0].grain != "second" or mention.spans[0].end]
         placed = [span for mention in named or wanted for span in self._placed(words, mention, wanted)]
-        if len(placed) == 1 and placed[0].point:
+        if len(placed) == 1 and placed[0].start is not None:
             placed = self._standing(words, (named or wanted)[0], placed[0], wanted)
         return [span for span in self._compared(words, placed) if span.end is None or span.end > self.wall]
 
     def _standing(self, words: str, mention: _Mention, span: _Span, wanted: Sequence[_Mention]) -> list[_Span]:
         """A time with what its words may mean as well: the other half of the day, or this week's weekday for "next"."""
-        assert span.start is not None  # a point has both ends
-        other = span.on(span.day())
-        if self._both_halves(span.start, wanted):
+        assert span.start is not None  # the caller looks
+        if span.point and self._both_halves(span.start, wanted):
             early = span.start.replace(hour=span.start.hour % 12)
             halves = [early, early + timedelta(hours=12)]
             # Bare, seven is rather the evening, and eight rather the morning.
@@ -543,7 +557,7 @@ class _Shop:
             and (self.booked is None or sooner != self.booked.date())
             and (self.hours is None or self.hours.openings_on(sooner))
         ):
-            return [span, other.on(sooner)._replace(doubt=True)]
+            return [span, span.on(sooner)._replace(doubt=True)]
         return [span]
 
     def _both_halves(self, start: datetime, wanted: Sequence[_Mention]) -> bool:
@@ -584,7 +598,7 @@ class _Shop:
             return mention.spans
         if mention.kind == "moment":
             if (moment := mention.spans[0]).grain == "second":
-                return [_point(moment.start, "minute") if moment.point and moment.start != self.wall else moment]
+                return [moment]
             # "Monday at 8", on a Monday at 10, is the Monday to come.
             placed = [self._half(mention.spans, span.day()) for span in mention.spans]
             chosen = next((span for span in placed if not self._gone(span)), placed[0])
