@@ -668,7 +668,8 @@ def when(
     """Show which times a text asks for; needs no running engine.
 
     Without --hours and --booking it knows neither and reads as Duckling does, texting slang included. With them opening
-    hours decide am or pm, and "an hour later" counts from the booking.
+    hours decide am or pm, and "an hour later" counts from the booking. Where two readings of the same words stand, the
+    likelier comes first.
     """
     from bot.shop import when as times
     from bot.shop.shopfile import read_hours
@@ -681,7 +682,7 @@ def when(
         print(json.dumps([reading.as_entity() for reading in readings]))
         return
     for reading in readings:
-        out.print(_span_words(reading.as_entity()), highlight=False)
+        out.print(("or " if reading.doubt else "") + _span_words(reading.as_entity()), highlight=False)
     if not readings:
         out.print("[dim]No time is named.[/]")
 

@@ -47,16 +47,20 @@ async def run(
     ranking: Sequence[tuple[str, float]] = (),
     entities: Sequence[dict[str, Any]] = (),
     times: Sequence[tuple[datetime, datetime, str]] = (),
+    doubtful: bool = False,
     slots: dict[str, Any] | None = None,
     **context: Any,
 ) -> Sequence[Value]:
-    """The values of one action, through rasa-sdk's own tracker and dispatcher."""
+    """The values of one action, through rasa-sdk's own tracker and dispatcher; `doubtful` where either time may be meant."""
     metadata = {
         "now": NOW.isoformat(),
         "zone": ZONE.key,
         "contact_id": str(contact),
         "turn_id": str(contact),
-        "times": [{"from": start.isoformat(), "to": end.isoformat(), "grain": grain} for start, end, grain in times],
+        "times": [
+            {"from": start.isoformat(), "to": end.isoformat(), "grain": grain, "doubt": doubtful and place > 0}
+            for place, (start, end, grain) in enumerate(times)
+        ],
         "unclear": 0,
         "out_of_scope": 0,
         "open": None,

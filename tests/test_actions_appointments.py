@@ -147,6 +147,39 @@ async def test_of_what_one_person_does_nothing_need_be_asked(db: Database) -> No
     assert "theo" == one(theo, Ask).slots["staff"]
 
 
+async def test_of_two_times_that_may_be_meant_it_is_asked_which(db: Database) -> None:
+    """Both are free: numbered in order of time, picked by place or date too; the one chosen is looked for, not both."""
+    contact = await somebody(db)
+    later = FRIDAY_2PM + 7 * DAY
+    wanted = named(service="fitting", staff="rosa")
+
+    asked = await book(db, contact, entities=wanted, times=[*clock(later), *clock(FRIDAY_2PM)], doubtful=True)
+    ask = one(asked, Ask)
+    chosen = await book(db, contact, "1", filled={**ask.slots, **ask.options[0].slots}, open=opened(asked))
+
+    assert ("Which did you mean?\n1 Fri Nov 27 at 2:00 PM\n2 Fri Dec 4 at 2:00 PM\nReply with the number.") == words(
+        asked
+    )
+    assert ("booking_new", BOOK) == (ask.kind, ask.options[0].intent)
+    assert {"the earlier one", "27th", "the 27th", "Nov 27"} <= set(ask.options[0].words)
+    assert {"the later one", "4th", "friday the 4th"} <= {word.lower() for word in ask.options[1].words}
+    assert [FRIDAY_2PM] == starts(chosen)
+    assert 2 == len(one(chosen, Ask).options)
+
+
+async def test_of_two_times_only_one_of_which_is_free_none_is_asked(db: Database) -> None:
+    """Who could only mean the other is not bothered."""
+    contact = await somebody(db)
+    later = FRIDAY_2PM + 7 * DAY
+    await booked(db, later, "rosa")
+    wanted = named(service="fitting", staff="rosa")
+
+    values = await book(db, contact, entities=wanted, times=[*clock(later), *clock(FRIDAY_2PM)], doubtful=True)
+
+    assert [FRIDAY_2PM] == starts(values)
+    assert "Which did you mean" not in words(values)
+
+
 async def test_when_are_you_free_gets_times_at_every_place(db: Database) -> None:
     """No place is asked for; each line says where and with whom."""
     await booked(db, datetime(2026, 11, 25, 10, 0, tzinfo=ZONE), "rosa")

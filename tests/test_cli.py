@@ -182,6 +182,17 @@ def test_when_takes_the_shops_own_file() -> None:
     assert "T19:00:00-05:00" in json.loads(output)[0]["from"]
 
 
+def test_when_gives_both_readings_where_two_stand(tmp_path: Path) -> None:
+    """Seven is morning or evening for a shop open from six to ten: the likelier first, and for people with an "or"."""
+    hours = tmp_path / "hours.yml"
+    hours.write_text("fri: ['6:00-22:00']\n")
+    _, output, _ = parley("when", "friday at 7", *NOON, "--hours", str(hours))
+    _, told, _ = parley("when", "friday at 7", *NOON[:-1], "--hours", str(hours))
+
+    assert ["2026-11-27T19:00:00-05:00", "2026-11-27T07:00:00-05:00"] == [each["from"] for each in json.loads(output)]
+    assert "or from 2026-11-27T07:00:00-05:00" in told
+
+
 def test_when_says_so_where_no_time_is_named() -> None:
     """An empty list for programs, a sentence for people."""
     assert (0, "[]\n", "") == parley("when", "hello there", *NOON)

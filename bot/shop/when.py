@@ -3,9 +3,10 @@
 It answers nothing, looks nothing up and never raises on a text; what it is not sure is a wanted time it leaves unread.
 
 A text goes through stages: slang and words that name no time (tables), Duckling, which mention is wanted and which is
-refused or only names the booking to be moved, then, where the shop is known, the day and am or pm of each.
-"Next tuesday" is Duckling's: the Tuesday of next week; "monday" on a Monday is today. Left unread on purpose: bare
-numbers, "forward" (earlier to some, later to others), "weekdays", seasons, other time zones, any language but English.
+refused or only names the booking to be moved, then, where the shop is known, the day and am or pm of each. Where two
+readings of the same words stand, the second follows the first and says so.
+"Next tuesday" is Duckling's: the Tuesday of next week; "monday" on a Monday is today until the shop has closed. Left
+unread on purpose: bare numbers, seasons where there is a shop, other time zones there, any language but English.
 """
 
 import re
