@@ -51,7 +51,7 @@ async def run(
     slots: dict[str, Any] | None = None,
     **context: Any,
 ) -> Sequence[Value]:
-    """The values of one action, through rasa-sdk's own tracker and dispatcher; `doubtful` where either time may be meant."""
+    """The values of one action, through rasa-sdk's own tracker and dispatcher; `doubtful` where times are rivals."""
     metadata = {
         "now": NOW.isoformat(),
         "zone": ZONE.key,
