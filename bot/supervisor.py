@@ -192,6 +192,7 @@ class Up:
         self._migrated = asyncio.Event()
         self._database: Database | None = None
         self._ordered: asyncio.Task[None] | None = None
+        self._draining: set[asyncio.Task[None]] = set()
         self._secrets: Secrets | None = None
 
     def on_signal(self, running: asyncio.Task[None]) -> None:
@@ -418,6 +419,12 @@ class Up:
             Waker(self._db).wake(channel)
         self._settings = self._settings.model_copy(update={"rasa_url": urls})
         self._publish()
+        # Whoever wants to roll back need not wait for it.
+        draining = asyncio.create_task(self._drain(old))
+        self._draining.add(draining)
+        draining.add_done_callback(self._draining.discard)
+
+    async def _drain(self, old: Sequence[Child]) -> None:
         await asyncio.sleep(orders.DRAIN_SECONDS)
         await self._retire(old)
 
@@ -470,9 +477,10 @@ class Up:
             step.task.cancel()
         await asyncio.gather(*(step.task for step in self._steps), return_exceptions=True)
         self._end_training()
-        if self._ordered is not None:
-            self._ordered.cancel()
-            await asyncio.gather(self._ordered, return_exceptions=True)
+        working = [*self._draining, *([self._ordered] if self._ordered is not None else [])]
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
         if self._database is not None:
             await self._database.close()
         # Web first, so that nothing new comes in; PostgreSQL last, when nobody writes any more. Whoever uses the

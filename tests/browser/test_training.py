@@ -53,7 +53,6 @@ class Round(Up):
         self.data, self.conversations = home / "data", home / "conversations"
         small(ROOT / "data", self.data)
         self.conversations.mkdir()
-        (self.conversations / "true.yml").write_text(TRUE)
         texts = yaml.safe_load((ROOT / "nlu" / "tests" / "heldout.yml").read_text())
         (home / "heldout.yml").write_text(yaml.safe_dump({intent: some[::3] for intent, some in texts.items()}))
         super().__init__(
@@ -171,7 +170,8 @@ def test_a_label_changes_the_answer_after_training_and_a_roll_back_takes_it_back
 
     # Mended, accepted; a conversation that comes out otherwise with the live model as well counts for nothing.
     spoil(shop.data)
-    (shop.conversations / "untrue.yml").write_text(UNTRUE)
+    for name, content in (("true", TRUE), ("untrue", UNTRUE)):
+        (shop.conversations / f"{name}.yml").write_text(content)
     page.reload()
     page.get_by_role("button", name="Train and evaluate").click()
     expect(desk.locator(".steps")).to_contain_text("Golden conversations", timeout=PATIENCE_MS)
