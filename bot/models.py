@@ -134,8 +134,8 @@ async def latest(session: AsyncSession, kind: Kind) -> ModelOrder | None:
     return found
 
 
-async def trained(session: AsyncSession) -> list[str]:
-    """The models that orders made or judged, the latest first."""
+async def judged(session: AsyncSession) -> list[str]:
+    """The models that orders judged, the latest first."""
     rows = await session.scalars(
         select(ModelOrder.model)
         .where(ModelOrder.kind == "train", ModelOrder.model.is_not(None))

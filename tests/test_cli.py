@@ -81,7 +81,7 @@ def test_no_command_shows_the_help() -> None:
         (["say"], "parley: Missing argument 'TEXT'."),
         (["say", "hi"], "parley: Missing option '--from'."),
         (["up", "--port", "0"], "parley: Invalid value for '--port': Input should be greater than or equal to 1"),
-        (["run", "everything"], "parley: Invalid value: a process is web, worker or sender"),
+        (["run", "everything"], "parley: Invalid value: a process is web, worker, sender or trainer"),
         (
             ["say", "hi", "--from", "Ann"],
             "parley: Invalid value: --from is a phone number with its country, such as +12025550100, not 'Ann'",

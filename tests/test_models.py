@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -13,8 +15,11 @@ from sqlalchemy import text
 from bot import accounts, models
 from bot.db import MODELS, Database, Waker
 from bot.errors import BotError
+from bot.insight import trainer, training
+from bot.insight.training import Workshop
 from bot.models import Choice, Fitting, Published
 from bot.rasa_client import RasaClient
+from bot.settings import ROOT
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -148,6 +153,27 @@ async def test_what_an_engine_left_unfinished_has_failed_and_what_waits_still_wa
     assert left is not None
     assert waiting is not None
     assert ("failed", "publish") == (left.outcome, waiting.kind)
+
+
+async def test_old_models_go_but_for_those_somebody_may_need(db: Database, dee: UUID, tmp_path: Path) -> None:
+    """The live one, the one before it, the one that fits, the latest ten, and whatever no order judged."""
+    shop = replace(Workshop.at(ROOT), models=tmp_path)
+    fitting, spared = training.fingerprint(shop), ["live", "before", "by-hand"]
+    names = ["live", "before", fitting, *(f"{number:02}" for number in range(trainer.KEPT + 3))]
+    for name in [*names, "by-hand"]:
+        shop.model(name).touch()
+    await published(db, ("before", None), ("live", dee))
+    for name in names:
+        await order(db, "train", dee)
+        async with db.begin() as session:
+            made = await models.latest(session, "train")
+            assert made is not None
+            await models.end(session, made.id, "accepted", model=name)
+    await trainer.prune(db, shop)
+
+    latest = names[-trainer.KEPT :]
+    left = await asyncio.to_thread(lambda: sorted(path.name.partition(".")[0] for path in tmp_path.iterdir()))
+    assert sorted([*spared, fitting, *latest]) == left
 
 
 # -- addresses -----------------------------------------------------------------------------------------------------

@@ -251,13 +251,15 @@ def test_what_changed_since_a_model_is_told(root: Path, python: Callable[[str], 
 
 
 def test_what_a_killed_training_left_is_swept_away(root: Path, python: Callable[[str], Path]) -> None:
-    """The next training removes it, and leaves alone what belongs to one that runs."""
+    """The next training removes it, and leaves alone what belongs to one that runs, or to another host."""
     models = root / "models"
     with subprocess.Popen(["true"]) as dead:
         dead.wait()
-    (models / f"{training.SCRATCH}{dead.pid}-left").mkdir(parents=True)
-    (models / f"{training.SCRATCH}{os.getpid()}-mine").mkdir()
+    mine = training.scratch_prefix()
+    spared = [f"{mine}mine", mine.replace(str(os.getpid()), str(dead.pid)).replace("@", "@not-") + "elsewhere"]
+    for name in (mine.replace(str(os.getpid()), str(dead.pid)) + "left", *spared):
+        (models / name).mkdir(parents=True)
     model = training.train(Workshop.at(root), python(TRAINS), lambda _: None)
 
     left = [name for name in left_in_models(root) if not name.startswith(model.name.partition(".")[0])]
-    assert [f"{training.SCRATCH}{os.getpid()}-mine"] == left
+    assert sorted(spared) == left

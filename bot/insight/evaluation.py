@@ -217,7 +217,7 @@ def read(
 
     Raises EvaluationFailed.
     """
-    with tempfile.TemporaryDirectory(prefix=f"{training.SCRATCH}{os.getpid()}-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=training.scratch_prefix()) as scratch:
         asked, answered = Path(scratch) / "texts.json", Path(scratch) / "readings.json"
         asked.write_text(json.dumps([text for text, _ in texts]))
         arguments = [str(shop.root / "nlu" / "evaluate.py"), str(model), str(asked), str(answered)]
@@ -259,7 +259,7 @@ def play(shop: Workshop, model: Path, on_line: Callable[[str], None], only: Sequ
             broken.append(found[1])
         on_line(f"conversation {count} of {total}" + (f", {len(broken)} broken" if broken else ""))
 
-    with tempfile.TemporaryDirectory(prefix=f"{training.SCRATCH}{os.getpid()}-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=training.scratch_prefix()) as scratch:
         os.chmod(scratch, 0o755)  # noqa: S103  # the embedded PostgreSQL runs as a user of its own when we are root
         added = {
             "TMPDIR": scratch,

@@ -4,7 +4,6 @@ It is a process of its own that may be killed at any moment; it publishes nothin
 """
 
 import asyncio
-import contextlib
 import logging
 import re
 from pathlib import Path
@@ -19,7 +18,7 @@ log = logging.getLogger(__name__)
 
 #: How often pages hear how far it is, in seconds.
 TELL_SECONDS = 0.5
-#: Models it trained that are kept beside the live one, the one before it and the one that fits the data.
+#: Judged models that are kept beside the live one, the one before it and the one that fits the data.
 KEPT = 10
 
 _COMPONENT = re.compile(r"Starting to train component '(\w+)'")
@@ -101,21 +100,24 @@ class Trainer:
             await models.tell(session, self._order_id, self._steps.all)
             await models.end(session, self._order_id, outcome, words, model)
         if model is not None:
-            await self._prune(model)
+            await prune(self._db, self._shop)
         Waker(self._db).wake(PAGES)
 
-    async def _prune(self, model: str) -> None:
-        """Remove the oldest models that orders trained; reports stay, and so does whatever anybody trained by hand."""
-        async with self._db.begin() as session:
-            past = await models.published(session)
-            made = await models.trained(session)
-        spared = {model, training.fingerprint(self._shop)}
-        if past:
-            spared |= {past[0].model, past[0].replaced or ""}
-        for name in [name for name in made if name not in spared][KEPT:]:
-            for path in (self._shop.model(name), training.examples_path(self._shop.model(name))):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+
+async def prune(db: Database, shop: Workshop) -> None:
+    """Remove the oldest models that orders judged, down to KEPT; reports stay.
+
+    The live model stays, the one before it and the one that fits the data, and so does what no order ever judged.
+    """
+    async with db.begin() as session:
+        past = await models.published(session)
+        judged = await models.judged(session)
+    spared = {await asyncio.to_thread(training.fingerprint, shop)}
+    if past:
+        spared |= {past[0].model, past[0].replaced or ""}
+    for name in [name for name in judged if name not in spared][KEPT:]:
+        for path in (shop.model(name), training.examples_path(shop.model(name))):
+            path.unlink(missing_ok=True)
 
 
 async def run(database_url: str, shop: Workshop, python: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections import deque
@@ -24,7 +25,7 @@ from bot.settings import ROOT, Settings
 
 #: Enough to see what Rasa tripped over, short enough for a terminal.
 LAST_LINES = 15
-#: How the folders begin a training works in; the number of its process follows.
+#: How the folders begin a training works in; its process and host follow.
 SCRATCH: Final = ".parley-training-"
 
 
@@ -104,7 +105,7 @@ def train(shop: Workshop, python: Path, on_line: Callable[[str], None]) -> Path:
     shop.models.mkdir(exist_ok=True)
     sweep(shop.models)
     # On the same file system as its place, so that moving it there is one step.
-    with tempfile.TemporaryDirectory(dir=shop.models, prefix=f"{SCRATCH}{os.getpid()}-") as folder:
+    with tempfile.TemporaryDirectory(dir=shop.models, prefix=scratch_prefix()) as folder:
         scratch = Path(folder)
         copied = _copy(sources(shop), scratch / "sources")
         name = _digest(copied)
@@ -130,13 +131,18 @@ def _copy(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
 def sweep(models: Path) -> None:
     """Remove what trainings left that were killed, beside the models and among the host's temporary files.
 
-    Their scratch folders carry their process's number.
+    Their scratch folders carry their process's number and its host, because nobody can look for another host's.
     """
     for folder in (models, Path(tempfile.gettempdir())):
-        for left in folder.glob(f"{SCRATCH}*-*"):
-            number = left.name.removeprefix(SCRATCH).partition("-")[0]
+        for left in folder.glob(f"{SCRATCH}*@{socket.gethostname()}-*"):
+            number = left.name.removeprefix(SCRATCH).partition("@")[0]
             if number.isdecimal() and not psutil.pid_exists(int(number)):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def scratch_prefix() -> str:
+    """How the names of this process's scratch folders begin, so that `sweep` knows whose they are."""
+    return f"{SCRATCH}{os.getpid()}@{socket.gethostname()}-"
 
 
 def _run_rasa(root: Path, python: Path, scratch: Path, name: str, on_line: Callable[[str], None]) -> None:

@@ -71,7 +71,7 @@ def test_a_refused_model_says_why(designer: Page, refused: Report) -> None:
         expect(row).to_contain_text("Refused")
         assert_accessible(designer)
         assert_fits(designer)
-        designer.get_by_role("link", name=refused.model).click()
+        row.get_by_role("link").click()
 
         expect(designer.locator(".verdict")).to_contain_text("Refused: 85.0% of 80 held-out texts are read right")
         expect(designer.locator(".reasons")).to_contain_text("Golden conversations no longer come out as written")

@@ -136,7 +136,7 @@ async def _desk(request: Request) -> Desk:
         known = []
     reads_with = await request.app.state.rasa.model() if elsewhere else live.model if live is not None else None
     name = reads_with.removesuffix(".tar.gz") if reads_with is not None else None
-    rows = await run_in_threadpool(_rows, shop, name, [] if elsewhere else past)
+    rows = await run_in_threadpool(_rows, shop, name, None if elsewhere else past)
     changes = await run_in_threadpool(training.difference, shop.model(name), known) if name is not None else None
     return Desk(
         elsewhere=elsewhere,
@@ -152,9 +152,12 @@ async def _desk(request: Request) -> Desk:
     )
 
 
-def _rows(shop: Workshop, live: str | None, past: Sequence[Published]) -> list[Row]:
-    """Every model that was judged or is or was live, and still there; the latest first."""
-    fitting, lived = training.newest_model(shop), {each.model for each in past}
+def _rows(shop: Workshop, live: str | None, past: Sequence[Published] | None) -> list[Row]:
+    """Every model that was judged or is or was live, and still there; the latest first.
+
+    `past` is None where nothing can be done with any from here.
+    """
+    fitting, lived = training.newest_model(shop), {each.model for each in past or []}
     reports = {report.model: report for _, report in evaluation.reports(shop.models)}
     found = []
     for name in reports.keys() | lived | ({live} if live is not None else set()):
@@ -164,7 +167,7 @@ def _rows(shop: Workshop, live: str | None, past: Sequence[Published]) -> list[R
         kept = evaluation.report_path(path) if report is not None else path
         at = datetime.fromtimestamp(kept.stat().st_mtime, UTC)
         action = "" if name == live else "roll back" if name in lived else "publish"
-        if action == "publish" and (report is None or not report.accepted):
+        if past is None or (action == "publish" and (report is None or not report.accepted)):
             action = ""
         found.append(Row(name, at, report, fitting == path, name == live, action))
     return sorted(found, key=lambda row: row.at, reverse=True)
