@@ -148,3 +148,17 @@ async def test_models_are_for_those_who_design(db: Database, folder: Path) -> No
 
     assert [403, 403] == [answer.status_code for answer in answers]
     assert [] == await orders(db)
+
+
+async def test_what_was_rolled_back_from_is_offered_as_what_it_is(db: Database, folder: Path) -> None:
+    """It is no roll back to go on to the newer model again, and no big button invites to it."""
+    async with browsing(db, folder, "designer", rasa_site="here") as browser:
+        async with db.begin() as session:
+            await models.publish(session, "good", None)
+            who = (await session.execute(text("SELECT id FROM users"))).scalar_one()
+            await models.publish(session, "live", who)
+        shown = (await browser.get(PAGE)).text
+
+    assert "Dee Signer went back to it" in shown
+    assert "Publish again" in shown
+    assert "Roll back to" not in shown

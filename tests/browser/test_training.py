@@ -183,7 +183,7 @@ def test_a_label_changes_the_answer_after_training_and_a_roll_back_takes_it_back
 
     # And back.
     page.get_by_role("button", name=re.compile("Roll back to [0-9a-f]{16}")).click()
-    expect(desk).to_contain_text("Admin rolled back to it", timeout=PATIENCE_MS)
+    expect(desk).to_contain_text("Admin went back to it", timeout=PATIENCE_MS)
     again = shop.says(WORDS)
     assert (before["intent"], before["decision"]) == (again["intent"], again["decision"])
 

@@ -40,7 +40,7 @@ PAST = 12
 
 @dataclass(frozen=True)
 class Row:
-    """One model of the list; `action` is what may be done with it: publish, roll back, or nothing."""
+    """One model of the list; `action` is what may be done with it: publish (again), roll back, or nothing."""
 
     name: str
     at: datetime
@@ -157,18 +157,22 @@ def _rows(shop: Workshop, live: str | None, past: Sequence[Published] | None) ->
 
     `past` is None where nothing can be done with any from here.
     """
-    fitting, lived = training.newest_model(shop), {each.model for each in past or []}
+    fitting = training.newest_model(shop)
+    # Models in the order in which they first went live, counted back from now.
+    lived = {each.model: age for age, each in enumerate(past or [])}
     reports = {report.model: report for _, report in evaluation.reports(shop.models)}
     found = []
-    for name in reports.keys() | lived | ({live} if live is not None else set()):
+    for name in reports.keys() | lived.keys() | ({live} if live is not None else set()):
         path, report = shop.model(name), reports.get(name)
         if not path.exists():
             continue
         kept = evaluation.report_path(path) if report is not None else path
         at = datetime.fromtimestamp(kept.stat().st_mtime, UTC)
-        action = "" if name == live else "roll back" if name in lived else "publish"
-        if past is None or (action == "publish" and (report is None or not report.accepted)):
-            action = ""
+        action = ""
+        if past is not None and name in lived:
+            action = "" if name == live else "roll back" if lived[name] > lived.get(live or "", -1) else "publish again"
+        elif past is not None and report is not None and report.accepted:
+            action = "publish"
         found.append(Row(name, at, report, fitting == path, name == live, action))
     return sorted(found, key=lambda row: row.at, reverse=True)
 
