@@ -414,7 +414,9 @@ def _rasa(settings: Settings, urls: list[str]) -> Iterator[Finding]:
             yield Finding("rasa", "failure", f"{where} does not answer; texts wait.", mend)
         elif model is not None and not model.startswith(wanted):
             says = f"{where} reads texts with a model that is not of today's data/."
-            yield Finding("rasa", "warning", says, "Train with ./parley train and start it on the new model.")
+            here = "Train and publish on the console's Models page; after a roll back this is as it should be."
+            there = "Train with ./parley train and start it on the new model."
+            yield Finding("rasa", "warning", says, there if settings.rasa_url else here)
         else:
             yield Finding("rasa", "ok", f"{where} reads texts.")
 
