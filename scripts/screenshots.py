@@ -120,9 +120,25 @@ def shoot(browser: Browser, url: str, email: str, password: str, out: Path) -> N
         page.locator("[data-thread] .text").first.wait_for()
         both(page, out, "console")
         picture(page, out / "console-phone.png", NARROW)
+        design(page, url, out)
     # A customer's browser: nobody is logged in.
     with opened(browser, link) as page:
         both(page, out, "booking")
+
+
+def design(page: Page, url: str, out: Path) -> None:
+    """What designers see: texts to label, the models there are, and the report of the latest that has one."""
+    for name in ("review", "models"):
+        page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+        page.goto(f"{url}/console/{name}")
+        both(page, out, name)
+        picture(page, out / f"{name}-phone.png", NARROW)
+    report = page.locator("a[href^='/console/models/']").first
+    if report.count():
+        page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+        report.click()
+        page.wait_for_url("**/console/models/*")
+        both(page, out, "report")
 
 
 def hand_over(page: Page, url: str) -> str:
