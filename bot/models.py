@@ -1,6 +1,6 @@
-"""Which model is live, what is ordered of the engine that runs Rasa, and where its Rasas are; it starts nothing itself.
+"""Which model is live, what the engine that runs Rasa is asked for, and where its Rasas are; it starts nothing itself.
 
-A publication is a line of a list that only grows; an order is a row that one process takes up; an address is a row that
+A publication is a line of a list that only grows; a job is a row that one process takes up; an address is a row that
 every worker and page follows.
 """
 
@@ -20,7 +20,7 @@ from bot import live as pages
 from bot.db import MODELS, Bell, Database
 from bot.errors import BotError
 from bot.rasa_client import RasaClient
-from bot.tables import ModelOrder, Publication, RasaSite, User
+from bot.tables import ModelJob, Publication, RasaSite, User
 
 Kind = Literal["train", "publish"]
 Outcome = Literal["accepted", "refused", "published", "failed", "stopped"]
@@ -112,44 +112,42 @@ def choose(fitting: Fitting | None, live: Published | None) -> Choice:
     return Choice(fitting.name if fitting is not None else None)
 
 
-# -- orders --------------------------------------------------------------------------------------------------------
+# -- jobs ----------------------------------------------------------------------------------------------------------
 
 
-async def order(session: AsyncSession, kind: Kind, user_id: UUID, model: str | None = None) -> None:
-    """Ask for a training, or for `model` to be made live. Raises BotError while the last such order is not done."""
+async def ask(session: AsyncSession, kind: Kind, user_id: UUID, model: str | None = None) -> None:
+    """Ask for a training, or for `model` to be made live. Raises BotError while the last such job is not done."""
     try:
         async with session.begin_nested():
-            session.add(ModelOrder(kind=kind, model=model, user_id=user_id))
+            session.add(ModelJob(kind=kind, model=model, user_id=user_id))
     except IntegrityError as exc:
         doing = "A model is being trained already." if kind == "train" else "A model is being published already."
         raise BotError(f"{doing} Wait until that is done.") from exc
     pages.publish(session, TOPIC)
 
 
-async def latest(session: AsyncSession, kind: Kind) -> ModelOrder | None:
-    """The latest order of a kind, done or not."""
-    found: ModelOrder | None = await session.scalar(
-        select(ModelOrder).where(ModelOrder.kind == kind).order_by(ModelOrder.id.desc()).limit(1)
+async def latest(session: AsyncSession, kind: Kind) -> ModelJob | None:
+    """The latest job of a kind, done or not."""
+    found: ModelJob | None = await session.scalar(
+        select(ModelJob).where(ModelJob.kind == kind).order_by(ModelJob.id.desc()).limit(1)
     )
     return found
 
 
 async def judged(session: AsyncSession) -> list[str]:
-    """The models that orders judged, the latest first."""
+    """The models that jobs judged, the latest first."""
     rows = await session.scalars(
-        select(ModelOrder.model)
-        .where(ModelOrder.kind == "train", ModelOrder.model.is_not(None))
-        .order_by(ModelOrder.id.desc())
+        select(ModelJob.model).where(ModelJob.kind == "train", ModelJob.model.is_not(None)).order_by(ModelJob.id.desc())
     )
     return list(dict.fromkeys(name for name in rows if name is not None))
 
 
-async def claim(session: AsyncSession) -> ModelOrder | None:
-    """Take up an order nobody has taken up; None where there is none."""
-    found: ModelOrder | None = await session.scalar(
-        select(ModelOrder)
-        .where(ModelOrder.began_at.is_(None), ModelOrder.ended_at.is_(None))
-        .order_by(ModelOrder.id)
+async def claim(session: AsyncSession) -> ModelJob | None:
+    """Take up a job nobody has taken up; None where there is none."""
+    found: ModelJob | None = await session.scalar(
+        select(ModelJob)
+        .where(ModelJob.began_at.is_(None), ModelJob.ended_at.is_(None))
+        .order_by(ModelJob.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -160,38 +158,36 @@ async def claim(session: AsyncSession) -> ModelOrder | None:
     return found
 
 
-async def under_way(session: AsyncSession, order_id: int) -> bool:
-    """Whether an order goes on; it ends by itself, or because somebody stopped it."""
-    return await session.scalar(select(ModelOrder.ended_at).where(ModelOrder.id == order_id)) is None
+async def under_way(session: AsyncSession, job_id: int) -> bool:
+    """Whether a job goes on; it ends by itself, or because somebody stopped it."""
+    return await session.scalar(select(ModelJob.ended_at).where(ModelJob.id == job_id)) is None
 
 
-async def tell(session: AsyncSession, order_id: int, steps: Sequence[dict[str, Any]]) -> None:
-    """Say how far an order is."""
-    found = await session.get(ModelOrder, order_id)
+async def tell(session: AsyncSession, job_id: int, steps: Sequence[dict[str, Any]]) -> None:
+    """Say how far a job is."""
+    found = await session.get(ModelJob, job_id)
     if found is not None and found.ended_at is None:
         found.steps = list(steps)
         pages.publish(session, TOPIC)
 
 
-async def end(
-    session: AsyncSession, order_id: int, outcome: Outcome, words: str = "", model: str | None = None
-) -> None:
-    """An order is done; one that ended already stays as it is."""
+async def end(session: AsyncSession, job_id: int, outcome: Outcome, words: str = "", model: str | None = None) -> None:
+    """A job is done; one that ended already stays as it is."""
     await session.execute(
         text(
-            "UPDATE model_orders SET ended_at = clock_timestamp(), outcome = :outcome, words = :words,"
+            "UPDATE model_jobs SET ended_at = clock_timestamp(), outcome = :outcome, words = :words,"
             " model = coalesce(:model, model) WHERE id = :id AND ended_at IS NULL"
         ),
-        {"id": order_id, "outcome": outcome, "words": words, "model": model},
+        {"id": job_id, "outcome": outcome, "words": words, "model": model},
     )
     pages.publish(session, TOPIC)
 
 
 async def end_left_over(session: AsyncSession) -> None:
-    """Orders taken up by an engine that is gone have failed; those nobody took up are still to be done."""
+    """Jobs taken up by an engine that is gone have failed; those nobody took up are still to be done."""
     await session.execute(
         text(
-            "UPDATE model_orders SET ended_at = clock_timestamp(), outcome = 'failed', words = :words"
+            "UPDATE model_jobs SET ended_at = clock_timestamp(), outcome = 'failed', words = :words"
             " WHERE began_at IS NOT NULL AND ended_at IS NULL"
         ),
         {"words": "The engine was stopped meanwhile. Nothing was changed; ask again."},
@@ -199,7 +195,7 @@ async def end_left_over(session: AsyncSession) -> None:
 
 
 class Steps:
-    """The steps of one order as they go on, for `tell`; times are of this machine's clock, in seconds since 1970."""
+    """The steps of one job as they go on, for `tell`; times are of this machine's clock, in seconds since 1970."""
 
     def __init__(self) -> None:
         self.all: list[dict[str, Any]] = []

@@ -28,17 +28,17 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import accounts, client, demo, leash, models, numbers, orders, services
+from bot import accounts, client, demo, jobs, leash, models, numbers, services
 from bot.children import Child
 from bot.db import MODELS, PAGES, Database, Waker
 from bot.errors import BotError, SettingsError
 from bot.insight import evaluation, training
 from bot.insight.training import Workshop
-from bot.orders import Orders, Rasas
+from bot.jobs import Jobs, Rasas
 from bot.services import Leash, Program
 from bot.settings import ROOT, Secrets, Settings, load_secrets, role_of
 from bot.shop import shopfile
-from bot.tables import Contact, ModelOrder, User
+from bot.tables import Contact, ModelJob, User
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ class Up:
         self._rasas = Rasas(self._child, self._retire, self._rasa_program)
         self._migrated = asyncio.Event()
         self._database: Database | None = None
-        self._ordered: asyncio.Task[None] | None = None
+        self._jobs: asyncio.Task[None] | None = None
         self._draining: set[asyncio.Task[None]] = set()
         self._secrets: Secrets | None = None
 
@@ -234,7 +234,7 @@ class Up:
         await show(model, lambda found: found.name.partition(".")[0] if found is not None else "yours")
         await rasa.task  # started a moment ago; how long it loads shows in the next line
         await show(self._step("ready for texts", self._ready()))
-        self._take_orders()
+        self._take_jobs()
         self._terminal.finished()
         self._welcome(time.perf_counter() - began, login)
 
@@ -383,20 +383,20 @@ class Up:
                     self._terminal.say(f"still waiting for {', '.join(missing)}; logs are in {self._settings.logs}")
                 await asyncio.sleep(LOOK_SECONDS)
 
-    # -- orders of the console -------------------------------------------------------------------------------------
+    # -- jobs of the console ---------------------------------------------------------------------------------------
 
-    def _take_orders(self) -> None:
+    def _take_jobs(self) -> None:
         if self._own_rasa:
-            working = Orders(self._db, self._held, self._trainer, self._swap)
-            self._ordered = asyncio.create_task(working.run())
+            working = Jobs(self._db, self._held, self._trainer, self._swap)
+            self._jobs = asyncio.create_task(working.run())
 
     def _trainer(self) -> Program:
         log_file = self._settings.logs / "trainer.log"
         return Program("trainer", _command("run", "trainer"), log_file, environment=_environment(self._settings))
 
-    async def _swap(self, name: str, steps: models.Steps, order_id: int) -> None:
+    async def _swap(self, name: str, steps: models.Steps, job_id: int) -> None:
         """Make the model of a name live. Raises BotError where that cannot be; the one before is live then."""
-        assert self._secrets is not None  # nothing is ordered before they are there
+        assert self._secrets is not None  # nothing is asked for before they are there
         model = self._shop.model(name)
         if not model.exists():
             raise BotError(f"The file of model {name} is no longer there; choose another.")
@@ -405,10 +405,10 @@ class Up:
         steps.begin("Switching")
         try:
             async with self._db.begin() as session:
-                order = await session.get_one(ModelOrder, order_id)
-                await models.publish(session, name, order.user_id)
+                job = await session.get_one(ModelJob, job_id)
+                await models.publish(session, name, job.user_id)
                 await models.move(session, self._site, urls)
-                await models.end(session, order_id, "published")
+                await models.end(session, job_id, "published")
         except BaseException as exc:
             # A connection that is lost at the commit leaves open whether it was one.
             if not isinstance(exc, DBAPIError) or not await self._moved_to(urls):
@@ -425,7 +425,7 @@ class Up:
         draining.add_done_callback(self._draining.discard)
 
     async def _drain(self, old: Sequence[Child]) -> None:
-        await asyncio.sleep(orders.DRAIN_SECONDS)
+        await asyncio.sleep(jobs.DRAIN_SECONDS)
         await self._retire(old)
 
     async def _moved_to(self, urls: list[str]) -> bool:
@@ -477,7 +477,7 @@ class Up:
             step.task.cancel()
         await asyncio.gather(*(step.task for step in self._steps), return_exceptions=True)
         self._end_training()
-        working = [*self._draining, *([self._ordered] if self._ordered is not None else [])]
+        working = [*self._draining, *([self._jobs] if self._jobs is not None else [])]
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)

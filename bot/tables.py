@@ -751,19 +751,19 @@ class Publication(Base):
     published_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class ModelOrder(Base):
+class ModelJob(Base):
     """What somebody asked of the engine that runs Rasa: to train, or to publish `model`; one of each kind at a time.
 
     `steps` tell how far it is, each {"name", "note", "began", "seconds"}, seconds null while it goes on. `outcome` is
     accepted | refused (of a training), published, failed or stopped; `words` say why.
     """
 
-    __tablename__ = "model_orders"
+    __tablename__ = "model_jobs"
     __table_args__ = (
         CheckConstraint("kind IN ('train', 'publish')", name="kind"),
         CheckConstraint("outcome IN ('accepted', 'refused', 'published', 'failed', 'stopped')", name="outcome"),
         CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ended"),
-        Index("uq_model_orders_open", "kind", unique=True, postgresql_where=text("ended_at IS NULL")),
+        Index("uq_model_jobs_open", "kind", unique=True, postgresql_where=text("ended_at IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

@@ -9,7 +9,7 @@ import pytest
 from bot.settings import ROOT
 
 ROOF = {
-    *("app", "worker", "cli", "supervisor", "services", "doctor", "client", "leash", "children", "orders"),
+    *("app", "worker", "cli", "supervisor", "services", "doctor", "client", "leash", "children", "jobs"),
     *("demo", "demo_month", "demo_scenes"),
 }
 STEPS = {"inbox", "consent", "conversation", "rasa_client", "outbox", "sender", "tickets"}

@@ -1,4 +1,4 @@
-"""The live model, orders and addresses as rows: what counts as live, one order at a time, and who follows a move."""
+"""The live model, jobs and addresses as rows: what counts as live, one job at a time, and who follows a move."""
 
 import asyncio
 from collections.abc import Sequence
@@ -100,21 +100,21 @@ def test_a_roll_back_to_what_fits_needs_no_words() -> None:
     assert Choice("live") == models.choose(Fitting("live", NOON - HOUR, False), live("rolled_back"))
 
 
-# -- orders --------------------------------------------------------------------------------------------------------
+# -- jobs ----------------------------------------------------------------------------------------------------------
 
 
-async def order(db: Database, kind: models.Kind, user: UUID) -> None:
-    """Order something."""
+async def job(db: Database, kind: models.Kind, user: UUID) -> None:
+    """Ask for something."""
     async with db.begin() as session:
-        await models.order(session, kind, user, "a" if kind == "publish" else None)
+        await models.ask(session, kind, user, "a" if kind == "publish" else None)
 
 
 async def test_one_order_of_a_kind_at_a_time(db: Database, dee: UUID) -> None:
     """A second training is refused while one goes on; a roll back does not wait for it."""
-    await order(db, "train", dee)
-    await order(db, "publish", dee)
+    await job(db, "train", dee)
+    await job(db, "publish", dee)
     with pytest.raises(BotError, match="A model is being trained already"):
-        await order(db, "train", dee)
+        await job(db, "train", dee)
     async with db.begin() as session:
         first = await models.latest(session, "train")
         assert first is not None
@@ -122,7 +122,7 @@ async def test_one_order_of_a_kind_at_a_time(db: Database, dee: UUID) -> None:
         await models.end(session, first.id, "accepted", "Too late.")
     async with db.begin() as session:
         ended = await models.latest(session, "train")
-    await order(db, "train", dee)
+    await job(db, "train", dee)
 
     assert ended is not None
     assert ("stopped", "Stopped.") == (ended.outcome, ended.words)
@@ -130,7 +130,7 @@ async def test_one_order_of_a_kind_at_a_time(db: Database, dee: UUID) -> None:
 
 async def test_an_order_is_taken_up_once(db: Database, dee: UUID) -> None:
     """However many look at the same moment."""
-    await order(db, "train", dee)
+    await job(db, "train", dee)
 
     async def claim() -> bool:
         async with db.begin() as session:
@@ -141,10 +141,10 @@ async def test_an_order_is_taken_up_once(db: Database, dee: UUID) -> None:
 
 async def test_what_an_engine_left_unfinished_has_failed_and_what_waits_still_waits(db: Database, dee: UUID) -> None:
     """A new start tells the two apart."""
-    await order(db, "train", dee)
+    await job(db, "train", dee)
     async with db.begin() as session:
         await models.claim(session)
-    await order(db, "publish", dee)
+    await job(db, "publish", dee)
     async with db.begin() as session:
         await models.end_left_over(session)
     async with db.begin() as session:
@@ -156,7 +156,7 @@ async def test_what_an_engine_left_unfinished_has_failed_and_what_waits_still_wa
 
 
 async def test_old_models_go_but_for_those_somebody_may_need(db: Database, dee: UUID, tmp_path: Path) -> None:
-    """The live one, the one before it, the one that fits, the latest ten, and whatever no order judged."""
+    """The live one, the one before it, the one that fits, the latest ten, and whatever no job judged."""
     shop = replace(Workshop.at(ROOT), models=tmp_path)
     fitting, spared = training.fingerprint(shop), ["live", "before", "by-hand"]
     names = ["live", "before", fitting, *(f"{number:02}" for number in range(trainer.KEPT + 3))]
@@ -164,7 +164,7 @@ async def test_old_models_go_but_for_those_somebody_may_need(db: Database, dee: 
         shop.model(name).touch()
     await published(db, ("before", None), ("live", dee))
     for name in names:
-        await order(db, "train", dee)
+        await job(db, "train", dee)
         async with db.begin() as session:
             made = await models.latest(session, "train")
             assert made is not None

@@ -1,4 +1,4 @@
-"""What the Models page lets a designer order, and what it refuses; tests/test_orders.py sees orders carried out."""
+"""What the Models page lets a designer ask for, and what it refuses; tests/test_jobs.py sees jobs carried out."""
 
 import re
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from bot.db import Database
 from bot.insight import evaluation
 from bot.insight.evaluation import Read, Report
 from bot.settings import Settings
-from bot.tables import ModelOrder
+from bot.tables import ModelJob
 
 PASSWORD = "a long enough password"
 PAGE = "/console/models"
@@ -61,11 +61,11 @@ async def browsing(db: Database, folder: Path, role: str, **chosen: object) -> A
         yield browser
 
 
-async def orders(db: Database) -> list[tuple[str, str | None, str | None]]:
-    """Every order: its kind, its model, and what came of it."""
+async def jobs(db: Database) -> list[tuple[str, str | None, str | None]]:
+    """Every job: its kind, its model, and what came of it."""
     async with db.begin() as session:
-        rows = await session.scalars(text("SELECT id FROM model_orders ORDER BY id"))
-        found = [await session.get_one(ModelOrder, number) for number in rows]
+        rows = await session.scalars(text("SELECT id FROM model_jobs ORDER BY id"))
+        found = [await session.get_one(ModelJob, number) for number in rows]
     return [(each.kind, each.model, each.outcome) for each in found]
 
 
@@ -75,7 +75,7 @@ async def test_a_training_is_ordered_once_and_can_be_stopped(db: Database, folde
         first = await browser.post(f"{PAGE}/train")
         shown = (await browser.get(PAGE)).text
         second = await browser.post(f"{PAGE}/train")
-        going = await orders(db)
+        going = await jobs(db)
         await browser.post(f"{PAGE}/train/stop")
         stopped = (await browser.get(PAGE)).text
 
@@ -83,7 +83,7 @@ async def test_a_training_is_ordered_once_and_can_be_stopped(db: Database, folde
     assert "Waiting for the engine to begin" in shown
     assert "A model is being trained already. Wait until that is done." in second.text
     assert [("train", None, None)] == going
-    assert [("train", None, "stopped")] == await orders(db)
+    assert [("train", None, "stopped")] == await jobs(db)
     assert "Stopped by Dee Signer." in stopped
 
 
@@ -105,7 +105,7 @@ async def test_only_an_accepted_model_is_ordered_to_be_live(
 
     assert status == answer.status_code
     assert words in answer.text
-    assert ([("publish", "good", None)] if name == "good" else []) == await orders(db)
+    assert ([("publish", "good", None)] if name == "good" else []) == await jobs(db)
 
 
 async def test_a_model_that_was_live_may_be_rolled_back_to_even_if_it_would_be_refused_now(
@@ -120,7 +120,7 @@ async def test_a_model_that_was_live_may_be_rolled_back_to_even_if_it_would_be_r
         answer = await browser.post(f"{PAGE}/bad/publish")
 
     assert "Roll back to bad" in shown
-    assert (303, [("publish", "bad", None)]) == (answer.status_code, await orders(db))
+    assert (303, [("publish", "bad", None)]) == (answer.status_code, await jobs(db))
 
 
 async def test_with_rasa_elsewhere_the_page_says_how_it_is_done_there(db: Database, folder: Path) -> None:
@@ -134,11 +134,11 @@ async def test_with_rasa_elsewhere_the_page_says_how_it_is_done_there(db: Databa
     assert "Publish" not in shown
     assert [409, 409] == [answer.status_code for answer in answers]
     assert "nothing can be trained or published from here" in answers[0].text
-    assert [] == await orders(db)
+    assert [] == await jobs(db)
 
 
 async def test_models_are_for_those_who_design(db: Database, folder: Path) -> None:
-    """An agent neither sees nor orders."""
+    """An agent neither sees nor asks."""
     async with browsing(db, folder, "agent", rasa_site="here") as browser:
         console = await browser.get("/console/")
         token = re.search(r'name="csrf-token" content="([^"]*)"', console.text)
@@ -147,7 +147,7 @@ async def test_models_are_for_those_who_design(db: Database, folder: Path) -> No
         answers = [await browser.get(PAGE), await browser.post(f"{PAGE}/train")]
 
     assert [403, 403] == [answer.status_code for answer in answers]
-    assert [] == await orders(db)
+    assert [] == await jobs(db)
 
 
 async def test_what_was_rolled_back_from_is_offered_as_what_it_is(db: Database, folder: Path) -> None:

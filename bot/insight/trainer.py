@@ -1,4 +1,4 @@
-"""Carries out one training ordered from the console: trains, judges beside the live model, and tells how far it is.
+"""Carries out one training asked for from the console: trains, judges beside the live model, and tells how far it is.
 
 It is a process of its own that may be killed at any moment; it publishes nothing.
 """
@@ -35,18 +35,18 @@ _WORDS = {
 
 
 class Trainer:
-    """One order under way."""
+    """One job under way."""
 
-    def __init__(self, db: Database, shop: Workshop, python: Path, order_id: int) -> None:
+    def __init__(self, db: Database, shop: Workshop, python: Path, job_id: int) -> None:
         """`python` is that of the nlu environment."""
         self._db = db
         self._shop = shop
         self._python = python
-        self._order_id = order_id
+        self._job_id = job_id
         self._steps = models.Steps()
 
     async def run(self) -> None:
-        """Train and judge; whatever comes of it is written to the order."""
+        """Train and judge; whatever comes of it is written to the job."""
         async with self._db.begin() as session:
             live = await models.live(session)
         telling = asyncio.create_task(self._tell())
@@ -90,24 +90,24 @@ class Trainer:
             if now != told:
                 told = now
                 async with self._db.begin() as session:
-                    await models.tell(session, self._order_id, now)
+                    await models.tell(session, self._job_id, now)
                 Waker(self._db).wake(PAGES)
             await asyncio.sleep(TELL_SECONDS)
 
     async def _end(self, outcome: models.Outcome, words: str, model: str | None = None) -> None:
         self._steps.done()
         async with self._db.begin() as session:
-            await models.tell(session, self._order_id, self._steps.all)
-            await models.end(session, self._order_id, outcome, words, model)
+            await models.tell(session, self._job_id, self._steps.all)
+            await models.end(session, self._job_id, outcome, words, model)
         if model is not None:
             await prune(self._db, self._shop)
         Waker(self._db).wake(PAGES)
 
 
 async def prune(db: Database, shop: Workshop) -> None:
-    """Remove the oldest models that orders judged, down to KEPT; reports stay.
+    """Remove the oldest models that jobs judged, down to KEPT; reports stay.
 
-    The live model stays, the one before it and the one that fits the data, and so does what no order ever judged.
+    The live model stays, the one before it and the one that fits the data, and so does what no job ever judged.
     """
     async with db.begin() as session:
         past = await models.published(session)
@@ -121,10 +121,10 @@ async def prune(db: Database, shop: Workshop) -> None:
 
 
 async def run(database_url: str, shop: Workshop, python: Path) -> None:
-    """Carry out the training that is ordered, taken up and not done; there is one at most."""
+    """Carry out the training that is asked for, taken up and not done; there is one at most."""
     db = Database(database_url, "parley-trainer", pool_size=2)
     async with db.begin() as session:
-        order = await models.latest(session, "train")
-    if order is not None and order.began_at is not None and order.ended_at is None:
-        await Trainer(db, shop, python, order.id).run()
+        job = await models.latest(session, "train")
+    if job is not None and job.began_at is not None and job.ended_at is None:
+        await Trainer(db, shop, python, job.id).run()
     await db.close()

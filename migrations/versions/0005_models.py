@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_publications"),
     )
     op.create_table(
-        "model_orders",
+        "model_jobs",
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("model", sa.Text()),
@@ -36,16 +36,16 @@ def upgrade() -> None:
         sa.Column("ordered_at", MOMENT, server_default=sa.text("now()"), nullable=False),
         sa.Column("began_at", MOMENT),
         sa.Column("ended_at", MOMENT),
-        sa.CheckConstraint("kind IN ('train', 'publish')", name="ck_model_orders_kind"),
+        sa.CheckConstraint("kind IN ('train', 'publish')", name="ck_model_jobs_kind"),
         sa.CheckConstraint(
-            "outcome IN ('accepted', 'refused', 'published', 'failed', 'stopped')", name="ck_model_orders_outcome"
+            "outcome IN ('accepted', 'refused', 'published', 'failed', 'stopped')", name="ck_model_jobs_outcome"
         ),
-        sa.CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ck_model_orders_ended"),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_model_orders_user_id_users"),
-        sa.PrimaryKeyConstraint("id", name="pk_model_orders"),
+        sa.CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ck_model_jobs_ended"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_model_jobs_user_id_users"),
+        sa.PrimaryKeyConstraint("id", name="pk_model_jobs"),
     )
     op.create_index(
-        "uq_model_orders_open", "model_orders", ["kind"], unique=True, postgresql_where=sa.text("ended_at IS NULL")
+        "uq_model_jobs_open", "model_jobs", ["kind"], unique=True, postgresql_where=sa.text("ended_at IS NULL")
     )
     op.create_table(
         "rasa_sites",
@@ -59,5 +59,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take them away."""
     op.drop_table("rasa_sites")
-    op.drop_table("model_orders")
+    op.drop_table("model_jobs")
     op.drop_table("publications")

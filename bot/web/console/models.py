@@ -1,6 +1,6 @@
-"""The pages of models at /console/models: train, judge, publish, roll back; a click is an order, carried out elsewhere.
+"""The pages of models at /console/models: train, judge, publish, roll back; a click is a job, carried out elsewhere.
 
-Whoever runs Rasa (`./parley up`) takes the orders up; where Rasa runs elsewhere the page says how it is done there.
+Whoever runs Rasa (`./parley up`) takes the jobs up; where Rasa runs elsewhere the page says how it is done there.
 """
 
 import time
@@ -23,7 +23,7 @@ from bot.insight.evaluation import Figures, Read, Report
 from bot.insight.examples import ExamplesError
 from bot.insight.training import Difference, Workshop
 from bot.models import Published
-from bot.tables import ModelOrder
+from bot.tables import ModelJob
 from bot.web import access, pages
 from bot.web.state import parley
 
@@ -54,7 +54,7 @@ class Row:
 class Outcome:
     """What came of the latest training; `row` is the model it made, None where there is none or its file is gone."""
 
-    order: ModelOrder
+    job: ModelJob
     row: Row | None
     verdict: str
 
@@ -63,7 +63,7 @@ class Outcome:
 class Desk:
     """All the list's page shows; `changes` is None where nobody knows what the live model was trained on.
 
-    `elsewhere` is true where Rasa is not this engine's own, so that nothing can be ordered.
+    `elsewhere` is true where Rasa is not this engine's own, so that nothing can be asked for.
     """
 
     elsewhere: bool
@@ -72,8 +72,8 @@ class Desk:
     fits: bool
     changes: Difference | None
     rows: list[Row]
-    training: ModelOrder | None
-    publishing: ModelOrder | None
+    training: ModelJob | None
+    publishing: ModelJob | None
     outcome: Outcome | None
     past: list[Published]
 
@@ -177,7 +177,7 @@ def _rows(shop: Workshop, live: str | None, past: Sequence[Published] | None) ->
     return sorted(found, key=lambda row: row.at, reverse=True)
 
 
-def _outcome(trained: ModelOrder | None, rows: Sequence[Row]) -> Outcome | None:
+def _outcome(trained: ModelJob | None, rows: Sequence[Row]) -> Outcome | None:
     if trained is None or trained.ended_at is None:
         return None
     row = next((each for each in rows if each.name == trained.model), None)
@@ -199,7 +199,7 @@ def _elapsed(step: dict[str, Any]) -> int:
 
 @router.post("/train")
 async def train(request: Request, visitor: Designer) -> Response:
-    """Order a training; it begins within a second wherever Rasa runs."""
+    """Ask for a training; it begins within a second wherever Rasa runs."""
     return await _order(request, visitor, "train", None)
 
 
@@ -208,16 +208,16 @@ async def stop(request: Request, visitor: Designer) -> Response:
     """End the training that goes on; nothing is left of it."""
     state = parley(request)
     async with state.db.begin() as session:
-        order = await models.latest(session, "train")
-        if order is not None:
-            await models.end(session, order.id, "stopped", f"Stopped by {visitor.name}.")
+        job = await models.latest(session, "train")
+        if job is not None:
+            await models.end(session, job.id, "stopped", f"Stopped by {visitor.name}.")
     state.waker.wake(PAGES)
     return RedirectResponse("/console/models", 303)
 
 
 @router.post("/{name}/publish")
 async def publish(request: Request, visitor: Designer, name: str) -> Response:
-    """Order a model to be made live: one that was accepted, or that was live before."""
+    """Ask for a model to be made live: one that was accepted, or that was live before."""
     desk = await _desk(request)
     row = next((each for each in desk.rows if each.name == name), None)
     if row is None:
@@ -234,7 +234,7 @@ async def _order(request: Request, visitor: Visitor, kind: models.Kind, model: s
         if not state.settings.rasa_site:
             raise BotError("Rasa runs elsewhere (PARLEY_RASA_URL), so nothing can be trained or published from here.")
         async with state.db.begin() as session:
-            await models.order(session, kind, visitor.user_id, model)
+            await models.ask(session, kind, visitor.user_id, model)
     except BotError as exc:
         return await _page(request, visitor, str(exc), 409)
     for channel in (MODELS, PAGES):

@@ -1,4 +1,4 @@
-"""Does what the console orders of the engine that runs Rasa: trainings, and swaps of the live model without a gap.
+"""Does what the console asks of the engine that runs Rasa: trainings, and swaps of the live model without a gap.
 
 One `up` of a database does it, one training and one swap at a time. It judges no model and decides on none.
 """
@@ -23,11 +23,11 @@ from bot.db import MODELS, PAGES, Bell, Database, Waker
 from bot.errors import BotError, RasaError
 from bot.rasa_client import RasaClient
 from bot.services import Leash, Program
-from bot.tables import ModelOrder
+from bot.tables import ModelJob
 
 log = logging.getLogger(__name__)
 
-#: Any number nobody else locks: one engine of a database takes orders.
+#: Any number nobody else locks: one engine of a database takes jobs.
 LOCK = 7_275_392
 #: A new Rasa loads its model in ten seconds on a quiet machine.
 START_SECONDS = 120.0
@@ -121,8 +121,8 @@ async def _answers(child: Child, rasa: RasaClient, model: Path, steps: models.St
         raise SwapFailed(f"The new Rasa reads no text: {exc}") from exc
 
 
-class Orders:
-    """Takes orders up as they come and carries them out, until cancelled."""
+class Jobs:
+    """Takes jobs up as they come and carries them out, until cancelled."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class Orders:
             while True:
                 with contextlib.suppress(DBAPIError):  # a database that was restarted: the lock is free again
                     async with self._alone():
-                        await self._take_orders()
+                        await self._take_jobs()
                 await self._bell.wait()
         finally:
             tasks = [listening, *self._doing.values()]
@@ -157,7 +157,7 @@ class Orders:
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Hold the lock of this database's orders; other engines of it wait here."""
+        """Hold the lock of this database's jobs; other engines of it wait here."""
         async with self._db.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             locked = text(f"SELECT pg_try_advisory_lock({LOCK})")
@@ -173,31 +173,31 @@ class Orders:
                 # The connection goes back to a pool, and the lock would stay with it.
                 await connection.invalidate()
 
-    async def _take_orders(self) -> None:
+    async def _take_jobs(self) -> None:
         while True:
             async with self._db.begin() as session:
-                order = await models.claim(session)
-            if order is None:
+                job = await models.claim(session)
+            if job is None:
                 await self._bell.wait()
                 continue
             self._tell_pages()
-            if (before := self._doing.get(order.kind)) is not None:
+            if (before := self._doing.get(job.kind)) is not None:
                 await asyncio.gather(before, return_exceptions=True)
-            work = self._train(order) if order.kind == "train" else self._publish(order)
-            self._doing[order.kind] = asyncio.create_task(self._carried_out(order, work))
+            work = self._train(job) if job.kind == "train" else self._publish(job)
+            self._doing[job.kind] = asyncio.create_task(self._carried_out(job, work))
 
-    async def _carried_out(self, order: ModelOrder, work: Coroutine[Any, Any, None]) -> None:
+    async def _carried_out(self, job: ModelJob, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except BotError as exc:
-            await self._end(order, "failed", str(exc))
+            await self._end(job, "failed", str(exc))
         except Exception:
-            log.exception("order failed")
-            await self._end(order, "failed", "Something failed on our side; the log of ./parley up says what.")
+            log.exception("job failed")
+            await self._end(job, "failed", "Something failed on our side; the log of ./parley up says what.")
 
     # -- a training ------------------------------------------------------------------------------------------------
 
-    async def _train(self, order: ModelOrder) -> None:
+    async def _train(self, job: ModelJob) -> None:
         """Run the training in a process of its own, in a group of its own, and leave nothing of it running."""
         program = self._trainer()
         with program.log.open("ab") as output:
@@ -207,7 +207,7 @@ class Orders:
         self._held.add(process.pid, program.stop_signal)
         try:
             ending = asyncio.create_task(process.wait())
-            while not ending.done() and await self._goes_on(order):
+            while not ending.done() and await self._goes_on(job):
                 await asyncio.wait([ending], timeout=1.0)
         finally:
             # Also where it ended by itself: what it started may have been left behind.
@@ -215,40 +215,40 @@ class Orders:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             self._held.drop(process.pid)
-        await self._end(order, "failed", f"The training was ended from outside; {program.log} may say more.")
+        await self._end(job, "failed", f"The training was ended from outside; {program.log} may say more.")
 
-    async def _goes_on(self, order: ModelOrder) -> bool:
+    async def _goes_on(self, job: ModelJob) -> bool:
         try:
             async with self._db.begin() as session:
-                return await models.under_way(session, order.id)
+                return await models.under_way(session, job.id)
         except DBAPIError:
             return True
 
     # -- a swap ----------------------------------------------------------------------------------------------------
 
-    async def _publish(self, order: ModelOrder) -> None:
-        assert order.model is not None  # the console orders one
+    async def _publish(self, job: ModelJob) -> None:
+        assert job.model is not None  # the console names one
         steps = models.Steps()
-        telling = asyncio.create_task(self._telling(order, steps))
+        telling = asyncio.create_task(self._telling(job, steps))
         try:
-            await self._swap(order.model, steps, order.id)
+            await self._swap(job.model, steps, job.id)
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
 
-    async def _telling(self, order: ModelOrder, steps: models.Steps) -> None:
+    async def _telling(self, job: ModelJob, steps: models.Steps) -> None:
         told = 0
         while True:
             if len(steps.all) > told:
                 told = len(steps.all)
                 async with self._db.begin() as session:
-                    await models.tell(session, order.id, steps.all)
+                    await models.tell(session, job.id, steps.all)
                 self._tell_pages()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _end(self, order: ModelOrder, outcome: models.Outcome, words: str) -> None:
+    async def _end(self, job: ModelJob, outcome: models.Outcome, words: str) -> None:
         async with self._db.begin() as session:
-            await models.end(session, order.id, outcome, words)
+            await models.end(session, job.id, outcome, words)
         self._tell_pages()
 
     def _tell_pages(self) -> None:
