@@ -1,6 +1,7 @@
 """An inbound text becomes one stored message; keywords take effect in the same transaction; it waits for nobody.
 
-Everything that is not a keyword is left for a worker, marked as pending on its conversation.
+A reaction that a phone put into words is settled here too, in silence. Everything else is left for a worker, marked as
+pending on its conversation.
 """
 
 import re
@@ -16,6 +17,7 @@ from bot import clock, consent, effects, live, outbox
 from bot.carriers.base import InboundText
 from bot.consent import Keyword
 from bot.db import Database
+from bot.outreach import tapbacks
 from bot.settings import TWILIO_STOP_WORDS
 from bot.tables import (
     Booking,
@@ -77,6 +79,10 @@ async def receive(db: Database, inbound: InboundText, consent_key: str) -> Recei
             return Received(None, new=False, pending=False)
         conversation.last_message_at = now
         live.publish(session, "message", conversation.id)
+        # What it quotes was never the contact's to say; what the carrier itself took for a keyword stays one.
+        if not inbound.media and inbound.opt_out_type is None and tapbacks.is_tapback(inbound.body):
+            await _settle(session, contact, conversation, message_id, "A reaction to a text; nothing to answer.", now)
+            return Received(message_id, new=True, pending=False)
         keyword = consent.read_keyword(
             clean(inbound.body),
             booking_asked_cancel=await _cancel_means_booking(session, contact.id, now),
@@ -155,20 +161,7 @@ async def _apply(
     why = f"{words}; the carrier answered it." if keyword.answered else f"{words}; Rasa was not asked."
     if late:
         why = f"{words}; it was taken in late, and what the contact said after it stands."
-    session.add(
-        Turn(
-            id=message_id,
-            conversation_id=conversation.id,
-            decision="keyword",
-            why=why,
-            intent=keyword.intent,
-            confidence=1.0 if keyword.intent else None,
-            consent=await consent.state(session, contact.phone_hash),
-            ended_at=now,
-        )
-    )
-    await session.flush()
-    (await session.get_one(Message, message_id)).turn_id = message_id
+    await _settle(session, contact, conversation, message_id, why, now, keyword)
     await effects.record(
         session, changes, conversation_id=conversation.id, actor="contact", now=now, turn_id=message_id
     )
@@ -184,6 +177,32 @@ async def _apply(
             position=0,
             stop_line=False,
         )
+
+
+async def _settle(
+    session: AsyncSession,
+    contact: Contact,
+    conversation: Conversation,
+    message_id: UUID,
+    why: str,
+    now: datetime,
+    keyword: Keyword | None = None,
+) -> None:
+    """End a text's turn while it is stored; without a keyword nothing is read in it, and nothing is answered."""
+    session.add(
+        Turn(
+            id=message_id,
+            conversation_id=conversation.id,
+            decision="keyword" if keyword is not None else "silent",
+            why=why,
+            intent=keyword.intent if keyword is not None else None,
+            confidence=1.0 if keyword is not None and keyword.intent else None,
+            consent=await consent.state(session, contact.phone_hash),
+            ended_at=now,
+        )
+    )
+    await session.flush()
+    (await session.get_one(Message, message_id)).turn_id = message_id
     live.publish(session, "turn", conversation.id)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.accounts import initials
+from bot.outreach import tapbacks
 from bot.shop import bookings
 from bot.tables import Effect, Message, Ticket, Turn, User
 
@@ -84,7 +85,8 @@ class Text:
     """One text. `author` is contact, bot, agent or shop; `tail` marks the last of several in one breath.
 
     `speaker` names the author for people; `mark` is what stands in small beside the time. `turn_id` is there where the
-    text has a turn of its own, whose reading can be corrected.
+    text has a turn of its own, whose reading can be corrected. `reaction`: a phone wrote it, so there is
+    nothing to read.
     """
 
     kind: ClassVar[str] = "text"
@@ -106,6 +108,7 @@ class Text:
     pending: bool
     tail: bool
     turn_id: UUID | None
+    reaction: bool
 
     @property
     def tone(self) -> str:
@@ -234,6 +237,7 @@ def _text(row: Row[Any], same_breath: bool, zone: ZoneInfo) -> Text:
         pending=message.status in _PENDING,
         tail=not same_breath,
         turn_id=turn.id if turn is not None else None,
+        reaction=message.author == "contact" and not message.media and tapbacks.is_tapback(message.body),
     )
 
 

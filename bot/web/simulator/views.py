@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot import numbers
 from bot.accounts import initials
+from bot.outreach import tapbacks
 from bot.tables import (
     WAITING,
     ClockMove,
@@ -50,7 +51,7 @@ TOP = 4
 class Bubble:
     """One text on the phone, its time in the shop's zone; `mark` says in small who spoke for the shop.
 
-    `held`: it left the phone and the carrier has not brought it to the engine.
+    `held`: it left the phone and the carrier has not brought it to the engine. `reaction`: a phone put it into words.
     """
 
     key: str
@@ -60,6 +61,7 @@ class Bubble:
     at: datetime
     pictures: Sequence[str] = ()
     held: bool = False
+    reaction: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ async def phone_of(session: AsyncSession, phone: str, zone: ZoneInfo) -> Phone:
                 linked(row.body),
                 row.created_at.astimezone(zone),
                 [str(item.get("url", "")) for item in row.media],
+                reaction=not row.media and tapbacks.is_tapback(row.body),
             ),
         )
         for row in texted
