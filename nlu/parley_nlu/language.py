@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import spacy
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.nlu.utils import spacy_utils
 from rasa.nlu.utils.spacy_utils import SpacyModel
+from spacy.lang.en import English
 from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
@@ -42,6 +42,18 @@ _AFTER = re.compile(rf"""(?:{_EMOJI}|\.{{2,}}|[)"'“”’\]}}*~_.,;:!?…-]|[^
 _WITHIN = re.compile(rf"[,;!?…]+(?!\d)|\.{{2,}}|(?<=[a-z]{{2}})/(?=[a-z]{{2}})|{_EMOJI}")
 
 
+#: Half an emoji is legal in a text and unknown to spaCy.
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+class Texting(English):
+    """English as it comes in texts."""
+
+    def make_doc(self, text: str) -> Doc:
+        """The tokens of a text, each where it stands there."""
+        return super().make_doc(_HALF.sub("\ufffd", text))
+
+
 @Language.component("parley_spelling")
 def spell(doc: Doc) -> Doc:
     """Give each token what it stands for as its lemma; the token itself stays as it was typed."""
@@ -52,7 +64,7 @@ def spell(doc: Doc) -> Doc:
 
 def build() -> Language:
     """The stage by itself."""
-    language = spacy.blank("en")
+    language = Texting()
     # The usual rules take "don't" apart, and "n't" alone is no word to learn from.
     language.tokenizer = Tokenizer(
         language.vocab,

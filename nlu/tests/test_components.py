@@ -292,6 +292,7 @@ def test_what_was_typed_stays_as_it_was_typed() -> None:
         ("$49.50!", ["$49.50", "!"]),
         ("ok...👍🏽", ["ok", "...", "👍🏽"]),
         ("https://x.example/a?b=1", ["https://x.example/a?b=1"]),
+        ("half \ud83d here", ["half", "\ufffd", "here"]),
         ("", []),
     ],
 )
