@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot import clock, consent, live, numbers, tickets
 from bot.db import is_conflict
 from bot.errors import BotError
+from bot.outreach import preferences
 from bot.shop import bookings
 from bot.shop.hours import wall_time
 from bot.tables import (
@@ -32,11 +33,17 @@ from bot.tables import (
     Ticket,
     User,
 )
+from bot.text import clean
+from bot.values import SetProfile
 from bot.web.simulator.words import Wait, Words
 
 #: What a contact said of texts: agreed to all, to service texts, nothing ever, no to all, and no to the carrier itself.
 Agreed = Literal["offers", "service", "nothing", "out", "blocked"]
 _PURPOSE_WORDS = {"transactional": "Service texts", "conversational": "Conversation", "marketing": "Offers"}
+#: What somebody can have told the shop of themselves, as the profile keeps it.
+PROFILE = get_args(SetProfile.model_fields["field"].annotation)
+#: So long is a field of the profile at most.
+LONGEST_FIELD = 200
 #: An order's way; each status with the one after it.
 _NEXT = {"placed": "packed", "packed": "shipped", "shipped": "delivered"}
 
@@ -284,6 +291,21 @@ async def send_on(session: AsyncSession, contact: Contact, number: str, now: dat
     if order.status == "shipped":
         for name, value in tracking(number, order.status, now).items():
             setattr(order, name, getattr(order, name) or value)
+
+
+# -- profile -------------------------------------------------------------------------------------------------------
+
+
+async def tell(session: AsyncSession, contact: Contact, field: str, value: str, now: datetime) -> None:
+    """What the contact told of themselves; an empty value forgets it. Raises BotError for a field there is not."""
+    told = clean(value).strip()
+    if field not in PROFILE:
+        raise BotError("The profile has no such field. Choose one of the list.")
+    if len(told) > LONGEST_FIELD:
+        raise BotError(f"A field of the profile takes at most {LONGEST_FIELD} characters.")
+    await preferences.apply(
+        session, contact.id, SetProfile.model_validate({"field": field, "value": told or None}), now
+    )
 
 
 # -- who speaks ----------------------------------------------------------------------------------------------------

@@ -189,6 +189,8 @@ async def _set_up(session: AsyncSession, contact: Contact, form: dict[str, str],
         if status not in get_args(people.OrderWanted) or status == "none":
             raise BotError("There is no such order. Choose one of the list.")
         await people.order(session, contact, cast(people.OrderWanted, status))
+    elif "field" in form:
+        await setup.tell(session, contact, form["field"], form.get("value", ""), now)
     elif "send_on" in form:
         await setup.send_on(session, contact, form["send_on"], now)
     elif "ticket" in form:
@@ -327,6 +329,8 @@ async def _page(
         draft=draft,
         wanted=wanted,
         orders=get_args(people.OrderWanted),
+        profile_fields=setup.PROFILE,
+        longest_field=setup.LONGEST_FIELD,
         longest=MAX_CHARACTERS,
         longest_name=people.LONGEST_NAME,
         drawer=drawer or bool(request.query_params.get("drawer")),
