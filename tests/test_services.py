@@ -142,6 +142,8 @@ def test_the_engine_is_not_the_owner(owner_url: str, app_url: str) -> None:
         "UPDATE consent_evidence SET ip = ''",
         "UPDATE review_events SET intent = ''",
         "DELETE FROM review_events",
+        "UPDATE publications SET model = ''",
+        "DELETE FROM publications",
         "DROP TABLE consent_events",
         "ALTER TABLE messages ADD COLUMN extra text",
         "UPDATE alembic_version SET version_num = ''",
@@ -155,7 +157,7 @@ def test_the_engine_cannot_rewrite_consent_or_tables(app_url: str, statement: st
 
 def test_the_engine_may_do_the_rest(app_url: str) -> None:
     """Every other table it reads and writes freely."""
-    kept = ("consent_events", "consent_evidence", "review_events", "alembic_version")
+    kept = ("consent_events", "consent_evidence", "review_events", "publications", "alembic_version")
     with psycopg.connect(app_url) as connection:
         lacking = connection.execute(
             "SELECT relname, privilege"
